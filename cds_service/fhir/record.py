@@ -1,0 +1,232 @@
+"""The patient's resources, read once per request: whose they are, whether they can be read, found by type and code.
+
+Pure. Knows no policy. A resource of another patient is kept out here, so no later step can see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.fhir.codings import keys_of
+from cds_service.fhir.record_shapes import shape_fault
+from cds_service.fhir.references import literal_reference, own_reference, reference_key
+
+Resource = Mapping[str, Any]
+
+# R4: the element that says whose a resource is, for the types of the patient compartment that policies read
+_OWNER = {
+    "Appointment": "participant",
+    "Claim": "patient",
+    "ClaimResponse": "patient",
+    "Coverage": "beneficiary",
+    "ExplanationOfBenefit": "patient",
+    "NutritionOrder": "patient",
+    "VisionPrescription": "patient",
+    "AllergyIntolerance": "patient",
+    "Immunization": "patient",
+    "RelatedPerson": "patient",
+} | dict.fromkeys(
+    (
+        "CommunicationRequest",
+        "Condition",
+        "DeviceRequest",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Encounter",
+        "MedicationAdministration",
+        "MedicationRequest",
+        "MedicationStatement",
+        "Observation",
+        "Procedure",
+        "QuestionnaireResponse",
+        "ServiceRequest",
+    ),
+    "subject",
+)
+# Whose a draft is, the hook's own context says where the resource itself is silent
+_OWNER_OPTIONAL = {"Appointment", "CommunicationRequest", "QuestionnaireResponse"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFault:
+    """A resource that could not be read: it is lost, the rest is not."""
+
+    resource_type: str | None
+    where: str
+    what: str
+
+
+class Record:
+    """One patient's resources, for the length of one request.
+
+    Built by `Record.build`; never changed afterwards (look-up tables are filled when first asked for).
+    """
+
+    __slots__ = (
+        "_by_key",
+        "_by_type",
+        "_codes",
+        "_panels",
+        "base",
+        "faults",
+        "foreign",
+        "not_looked_up",
+        "patient",
+    )
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Resource] = {}
+        self._by_type: dict[str, list[Resource]] = {}
+        self._codes: dict[tuple[str, str], list[tuple[Resource, tuple[tuple[str, str], ...]]]] = {}
+        self._panels: dict[int, Resource] | None = None
+        self.base: str | None = None
+        self.patient: Resource | None = None
+        self.faults: tuple[RecordFault, ...] = ()
+        self.foreign: tuple[str, ...] = ()
+        self.not_looked_up: Mapping[str, str] = {}
+
+    @classmethod
+    def build(
+        cls,
+        resources: Iterable[Sequence[Any]],
+        patient_id: str,
+        not_looked_up: Mapping[str, str] | None = None,
+        base: str | None = None,
+    ) -> Record:
+        """Index `resources`, an iterable of (where, resource) or (where, resource, fullUrl).
+
+        `where` is a JSON path for messages. `not_looked_up` maps a resource type to the reason why nothing is known of
+        it. `base` is the FHIR server that absolute references of this call belong to. The first of two resources with
+        one id counts. Nothing is raised: what cannot be read is in `faults`, what is another patient's in `foreign`.
+        """
+        record = cls()
+        record.base = base
+        record.not_looked_up = dict(not_looked_up or {})
+        faults: list[RecordFault] = []
+        readable: list[tuple[str, Resource]] = []
+        patient_keys = {f"Patient/{patient_id}"}
+        for item in resources:
+            where, resource = item[0], item[1]
+            fault = shape_fault(resource)
+            if fault is not None:
+                kind = resource.get("resourceType") if isinstance(resource, dict) else None
+                faults.append(RecordFault(kind if isinstance(kind, str) else None, where, fault))
+                continue
+            full_url = item[2] if len(item) > 2 and isinstance(item[2], str) else None
+            if full_url and resource["resourceType"] == "Patient" and resource.get("id") == patient_id:
+                patient_keys.add(full_url)
+            if full_url and full_url.startswith("urn:"):
+                record._by_key.setdefault(full_url, resource)
+            readable.append((where, resource))
+        foreign: list[str] = []
+        for where, resource in readable:
+            whose = record._owner(resource, patient_id, patient_keys)
+            if whose == "other":
+                foreign.append(where)
+            elif whose == "unsaid":
+                faults.append(RecordFault(resource["resourceType"], where, "does not say whose it is"))
+            else:
+                record._keep(resource, patient_id)
+        for key in [key for key, one in record._by_key.items() if key.startswith("urn:")]:
+            if not any(
+                one is record._by_key[key] for one in record._by_type.get(record._by_key[key]["resourceType"], [])
+            ):
+                del record._by_key[key]
+        record.faults, record.foreign = tuple(faults), tuple(foreign)
+        return record
+
+    def _owner(self, resource: Resource, patient_id: str, patient_keys: set[str]) -> str:
+        kind = resource["resourceType"]
+        if kind == "Patient":
+            return "this" if resource.get("id") == patient_id else "other"
+        element = _OWNER.get(kind)
+        if element is None:
+            return "nobody"
+        owner = resource.get(element)
+        actors = [one.get("actor") for one in owner if isinstance(one, dict)] if isinstance(owner, list) else [owner]
+        references = [literal_reference(actor) for actor in actors]
+        keys = {reference_key(one, self.base) for one in references if one is not None}
+        if keys & patient_keys:
+            return "this"
+        if kind == "Appointment" and not any(key and key.startswith("Patient/") for key in keys):
+            return "nobody"
+        if any(key is not None for key in keys):
+            return "other"
+        return "nobody" if kind in _OWNER_OPTIONAL and owner is None else "unsaid"
+
+    def _keep(self, resource: Resource, patient_id: str) -> None:
+        key = own_reference(resource)
+        if "/" in key:
+            if key in self._by_key:
+                return  # the same resource under two prefetch keys
+            self._by_key[key] = resource
+        if resource["resourceType"] == "Patient" and self.patient is None:
+            self.patient = resource
+        self._by_type.setdefault(resource["resourceType"], []).append(resource)
+
+    def of_type(self, resource_type: str) -> Sequence[Resource]:
+        """This patient's resources of a type, in the order in which they came."""
+        return self._by_type.get(resource_type, ())
+
+    def resolve(self, reference: object, within: Resource | None = None) -> Resource | None:
+        """The resource that a reference string or Reference names, if the call holds it; `#id` looks in `within`."""
+        text = reference if isinstance(reference, str) else literal_reference(reference)
+        if text is None:
+            return None
+        if text.startswith("#"):
+            contained = (within or {}).get("contained")
+            for one in contained if isinstance(contained, list) else ():
+                if isinstance(one, dict) and one.get("id") == text[1:]:
+                    return one
+            return None
+        key = reference_key(text, self.base)
+        return self._by_key.get(key) if key is not None else None
+
+    def coded(
+        self, resource_type: str, path: str, named: Mapping[tuple[str, str], tuple[str, ...]]
+    ) -> dict[str, list[Resource]]:
+        """Name -> the resources of a type whose coding at `path` (an element, or a choice element's stem) bears it.
+
+        `named` says which names a coding key bears. Observations are also found by the code of a component: it is a
+        reading of its own. One look per coding of the record, however many names there are; resources stay in the
+        order in which they came.
+        """
+        found: dict[str, list[Resource]] = {}
+        for resource, keys in self._keyed(resource_type, path):
+            for key in keys:
+                for name in named.get(key, ()):
+                    resources = found.setdefault(name, [])
+                    if not resources or resources[-1] is not resource:
+                        resources.append(resource)
+        return found
+
+    def _keyed(self, resource_type: str, path: str) -> list[tuple[Resource, tuple[tuple[str, str], ...]]]:
+        keyed = self._codes.get((resource_type, path))
+        if keyed is None:
+            components = resource_type == "Observation" and path == "code"
+            keyed = []
+            for resource in self._by_type.get(resource_type, ()):
+                value = resource.get(path)
+                keys = keys_of(resource.get(f"{path}CodeableConcept") if value is None else value)
+                if components and "component" in resource:
+                    keys += tuple(key for one in resource["component"] for key in keys_of(one.get("code")))
+                keyed.append((resource, keys))
+            self._codes[(resource_type, path)] = keyed
+        return keyed
+
+    def panel_of(self, observation: Resource) -> Resource | None:
+        """The Observation that has this one as a member, or None."""
+        if self._panels is None:
+            self._panels = {}
+            for panel in self._by_type.get("Observation", ()):
+                for member in self.members_of(panel):
+                    self._panels[id(member)] = panel
+        return self._panels.get(id(observation))
+
+    def members_of(self, panel: Resource) -> list[Resource]:
+        """The Observations that a panel names in `hasMember` and that the call holds."""
+        members = panel.get("hasMember")
+        found = [self.resolve(one, within=panel) for one in members] if isinstance(members, list) else []
+        return [one for one in found if one is not None and one.get("resourceType") == "Observation"]

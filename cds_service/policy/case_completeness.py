@@ -1,0 +1,119 @@
+"""Whether a policy's cases say enough: every status, rule, exclusion and border seen at least once. Names no policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from cds_service.fhir.fhirpath import Expression
+from cds_service.fhir.fhirpath.syntax import Binary, Literal, walk
+from cds_service.fhir.quantities import Quantity, convert, parse_quantity
+from cds_service.policy.case_file import CaseFile
+from cds_service.policy.cases import CaseResult
+from cds_service.policy.items import Reading
+from cds_service.policy.model import Status
+from cds_service.policy.plan import Condition, Policy
+
+_COMPARISONS = frozenset({"<", "<=", ">", ">=", "=", "!="})
+# just above, just below: nearer than the next whole number of the measure
+_NEAR = Decimal(1)
+
+
+def gaps(policy: Policy, file: CaseFile, results: Sequence[CaseResult]) -> list[str]:
+    """What no case shows, in words; and what a case reaches although it is declared unreachable."""
+    found = [*_criteria_gaps(policy, file, results), *_fired_gaps(policy, results)]
+    found += _threshold_gaps(policy, results)
+    first, before = policy.start, policy.start - timedelta(days=1)
+    days = {result.case.on for result in results}
+    if first not in days:
+        found.append(f"no case on the first day in force ({first})")
+    if before not in days:
+        found.append(f"no case on the day before the first ({before})")
+    if not any(result.case.whole_chart for result in results):
+        found.append("no case with a whole chart (chart: charts/<name>.json)")
+    return found
+
+
+def _criteria_gaps(policy: Policy, file: CaseFile, results: Sequence[CaseResult]) -> Iterator[str]:
+    seen: dict[str, dict[str, str]] = {name: {} for name in policy.criteria}
+    for result in results:
+        for verdict in result.determination.criteria if result.determination else ():
+            seen[verdict.id].setdefault(verdict.status.value, result.case.name)
+    for name in file.unreachable:
+        if name not in policy.criteria:
+            yield f"unreachable: '{name}' is no criterion"
+    for name, statuses in seen.items():
+        declared = file.unreachable.get(name, {})
+        for status in declared:
+            if status in statuses:
+                yield f"{name}: declared unreachable as {status}, but '{statuses[status]}' reaches it"
+        for status in Status:
+            if status.value not in statuses and status.value not in declared:
+                yield f"{name}: no case sees it {status.value}"
+
+
+def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
+    got = [result.determination for result in results if result.determination is not None]
+    rules = {one.authorization_rule for one in got}
+    fired = {exclusion.id for one in got for exclusion in one.exclusions}
+    advice = {item.id for one in got for item in one.advice}
+    documents = {(document.id, document.status) for one in got for document in one.documents}
+    yield from (f"{row.id}: no case in which this row decides" for row in policy.rows if row.id not in rules)
+    yield from (f"{name}: no case in which it fires" for name in policy.exclusions if name not in fired)
+    yield from (f"{item.id}: no case in which it is given" for item in policy.advice if item.id not in advice)
+    for name in policy.documents:
+        for status in ("on-file", "missing"):
+            if (name, status) not in documents:
+                yield f"{name}: no case sees it {status}"
+
+
+def thresholds(policy: Policy) -> set[Quantity]:
+    """Every quantity that a condition of the policy compares a value with."""
+    found = set()
+    for expression in _expressions(policy):
+        for node in walk(expression.ast):
+            if isinstance(node, Binary) and node.operator in _COMPARISONS:
+                for side in (node.left, node.right):
+                    if isinstance(side, Literal) and isinstance(side.value, Quantity):
+                        found.add(side.value)
+    return found
+
+
+def _expressions(policy: Policy) -> Iterator[Expression]:
+    conditions: list[Condition | None] = [row.condition for row in policy.rows]
+    for criterion in policy.criteria.values():
+        conditions += [criterion.applicability, criterion.start]
+    conditions += [one.condition for one in policy.exclusions.values()]
+    conditions += [one.condition for one in policy.advice]
+    yield from (expression for one in conditions if one is not None for expression in one.expressions)
+    for fact in policy.facts.values():
+        yield from (one for one in (fact.expression, fact.where) if one is not None)
+
+
+def _threshold_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
+    tried = list(_values_tried(results))
+    for border in sorted(thresholds(policy), key=str):
+        values = {converted.value for one in tried if (converted := convert(one, border.unit)) is not None}
+        for place, holds in (
+            ("at", border.value in values),
+            ("just above", any(border.value < one <= border.value + _NEAR for one in values)),
+            ("just below", any(border.value - _NEAR <= one < border.value for one in values)),
+        ):
+            if not holds:
+                yield f"{border}: no case has a value {place} this border"
+
+
+def _values_tried(results: Iterable[CaseResult]) -> Iterator[Quantity]:
+    for result in results:
+        for stub in result.stubs:
+            if isinstance(stub, Reading):
+                yield stub["value"]
+        for resource in result.case.chart:
+            if resource.get("resourceType") != "Observation":
+                continue
+            for part in (resource, *resource.get("component", ())):
+                raw = part.get("valueQuantity")
+                quantity = parse_quantity(raw) if raw is not None else None
+                if quantity is not None:
+                    yield quantity

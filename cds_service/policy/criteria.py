@@ -1,0 +1,455 @@
+"""Conditions over facts -> verdicts with their reasons. Pure. Knows nothing of hooks or HTTP.
+
+Three answers throughout: a condition is true, false or unknown, and unknown is never read as no. Evidence, candidates
+and conflicts are found by asking the same condition again with one item more or fewer (ADR 0003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from cds_service.fhir.fhirpath import EvaluationFault
+from cds_service.policy import words
+from cds_service.policy.facts import MOST_ASKED, Asked, Facts
+from cds_service.policy.items import item_date
+from cds_service.policy.model import (
+    Answer,
+    DocumentVerdict,
+    Evidence,
+    ExclusionVerdict,
+    Situation,
+    Status,
+    Verdict,
+)
+from cds_service.policy.plan import Condition, Criterion, Policy
+
+_NO_EVIDENCE: tuple[Evidence, ...] = ()
+
+
+class Verdicts:
+    """One policy's criteria, exclusions and documents for one situation, each judged when first read."""
+
+    __slots__ = (
+        "_applies",
+        "_criteria",
+        "_documents",
+        "_exclusions",
+        "_plain_root",
+        "_views",
+        "facts",
+        "policy",
+        "situation",
+    )
+
+    def __init__(self, policy: Policy, situation: Situation) -> None:
+        self.policy = policy
+        self.situation = situation
+        self.facts = Facts(policy, situation, self.view)
+        self._applies: dict[str, bool | None] = {}
+        self._criteria: dict[str, Verdict] = {}
+        self._exclusions: dict[str, ExclusionVerdict] = {}
+        self._documents: dict[str, DocumentVerdict] = {}
+        self._views: dict[str, dict[str, Any]] = {}
+
+    # -- what expressions read
+
+    def view(self, name: str) -> Mapping[str, Any]:
+        """`status` and, unless unknown, `met` of a criterion, exclusion or document."""
+        found = self._views.get(name)
+        if found is None:
+            found = self._views[name] = self._view(name)
+        return found
+
+    def _view(self, name: str) -> dict[str, Any]:
+        if name in self.policy.criteria:
+            status = self.criterion(name).status
+            view: dict[str, Any] = {"status": status.value}
+            if status is not Status.UNKNOWN:
+                view["met"] = status is Status.MET
+            return view
+        if name in self.policy.exclusions:
+            fired = self.exclusion(name).status
+            return {"status": fired, "met": fired == "fired"}
+        document = self.document(name)
+        return {"status": document.status, "met": document.status == "on-file"}
+
+    def truth(self, condition: Condition | None) -> bool | None:
+        """A condition's plain answer: its expressions joined by *and*. No condition is true."""
+        return True if condition is None else self.truth_in(self.facts, condition)
+
+    def truth_in(self, facts: Facts | Asked, condition: Condition) -> bool | None:
+        """A condition's answer over these facts. One that runs into a fault of ours is unknown, and noted."""
+        result: bool | None = True
+        for expression in condition.expressions:
+            try:
+                answer = expression.truth(facts)
+            except EvaluationFault as fault:
+                self.facts.note(expression.text, fault)
+                answer = None
+            if answer is False:
+                return False
+            if answer is None:
+                result = None
+        return result
+
+    # -- criteria
+
+    def criterion(self, name: str) -> Verdict:
+        found = self._criteria.get(name)
+        if found is None:
+            found = self._judge(self.policy.criteria[name])
+            if name == self.policy.root:
+                found = self._excluded(found)
+            self._criteria[name] = found
+        return found
+
+    def _judge(self, criterion: Criterion) -> Verdict:
+        applies = self.criterion_applicability(criterion.id)
+        if applies is False:
+            return self._verdict(
+                criterion,
+                Status.NOT_APPLICABLE,
+                words.does_not_apply(criterion),
+                self._context_evidence(criterion.applicability),
+            )
+        judged = self._group(criterion) if criterion.group else self._leaf(criterion)
+        if applies is None and judged.status is not Status.NOT_APPLICABLE:
+            reason = f"Not known whether this applies: {criterion.title}"
+            return judged._replace(status=Status.UNKNOWN, reason=reason, evidence=_NO_EVIDENCE)
+        return judged
+
+    def criterion_applicability(self, name: str) -> bool | None:
+        """False where a group, or one that it stands in, does not apply: its children inherit that."""
+        if name not in self._applies:
+            criterion = self.policy.criteria[name]
+            inherited = self.criterion_applicability(criterion.parent) if criterion.parent is not None else True
+            self._applies[name] = inherited if inherited is False else self.truth(criterion.applicability)
+        return self._applies[name]
+
+    def _group(self, criterion: Criterion) -> Verdict:
+        children = [self.criterion(child) for child in criterion.children]
+        statuses = [child.status for child in children if child.status is not Status.NOT_APPLICABLE]
+        own = self._answered(criterion, self._demand(criterion)) if criterion.start is not None else None
+        if not statuses and own is None:
+            return self._verdict(criterion, Status.NOT_APPLICABLE, None, _NO_EVIDENCE)
+        below = (_any_of(statuses) if criterion.any else _all_of(statuses)) if statuses else Status.MET
+        if own is None:
+            return self._verdict(criterion, below, None, _NO_EVIDENCE)
+        # a group's own demand is one more member of an implied *all*
+        return own._replace(status=_all_of([own.status, below]), open_demand=own.status is Status.UNKNOWN)
+
+    def _leaf(self, criterion: Criterion) -> Verdict:
+        if criterion.start is None:
+            candidates = self._input_candidates(criterion)
+            reason = words.not_recorded(criterion)
+            chart = self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, candidates)
+        else:
+            chart = self._demand(criterion)
+        return self._answered(criterion, chart)
+
+    def _answered(self, criterion: Criterion, chart: Verdict) -> Verdict:
+        answer = self.situation.answers.get(criterion.id)
+        return chart if answer is None else self._weigh(criterion, chart, answer)
+
+    def _demand(self, criterion: Criterion) -> Verdict:
+        """A `start` condition, judged on the chart alone."""
+        condition = criterion.start
+        assert condition is not None
+        plain = self.truth(condition)
+        candidates, unsettled = self._candidates(condition, plain)
+        if plain is False and unsettled:
+            # a value in range whose context is not recorded leaves it open (docs/how-it-decides.md, Values)
+            plain = None
+        if plain is None:
+            reason = words.unknown(criterion, self.facts, candidates)
+            shown = tuple(dict.fromkeys(map(self._evidence, candidates)))
+            return self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, shown)
+        items, evidence = self._decided_by(condition, plain)
+        conflicts = tuple(dict.fromkeys(map(self._evidence, self._conflicts(condition, plain, items))))
+        reason = words.decided(criterion, plain, items, evidence, self.situation)
+        status = Status.MET if plain else Status.NOT_MET
+        return self._verdict(criterion, status, reason, evidence)._replace(conflicts=conflicts)
+
+    def _verdict(
+        self,
+        criterion: Criterion,
+        status: Status,
+        reason: str | None,
+        evidence: tuple[Evidence, ...],
+        candidates: tuple[Evidence, ...] = (),
+    ) -> Verdict:
+        return Verdict(
+            id=criterion.id,
+            title=criterion.title,
+            status=status,
+            parent=criterion.parent,
+            reason=reason,
+            evidence=evidence,
+            candidates=candidates,
+            group=criterion.group,
+            hint=criterion.hint,
+        )
+
+    def _weigh(self, criterion: Criterion, chart: Verdict, answer: Answer) -> Verdict:
+        """The newer of chart and answer; a disagreement is said (docs/how-it-decides.md, Answers)."""
+        match answer.value:
+            case "dont-know":
+                return chart
+            case "yes":
+                answered = Status.MET
+            case "no":
+                answered = Status.NOT_MET
+        day = answer.authored.date() if answer.authored else self.situation.asked_at.date()
+        said = f"answered {answer.value} on {day.isoformat()}"
+        source = Evidence(answer.reference, said) if answer.reference else None
+        charted = self._newest_evidence(criterion) if chart.status in (Status.MET, Status.NOT_MET) else None
+        if charted is not None and charted > day:
+            if chart.status is answered:
+                return chart
+            return chart._replace(reason=f"{chart.reason} ({said} before)", conflicts=_with(chart.conflicts, source))
+        verdict = self._verdict(criterion, answered, f"The clinician {said}: {criterion.title}", _with((), source))
+        if chart.status in (Status.MET, Status.NOT_MET) and chart.status is not answered:
+            return verdict._replace(
+                reason=f"{verdict.reason} (the chart says otherwise: {chart.reason})",
+                conflicts=chart.evidence,
+            )
+        return verdict
+
+    def _newest_evidence(self, criterion: Criterion) -> date | None:
+        plain = self.truth(criterion.start)
+        if criterion.start is None or plain is None:
+            return None
+        items, _ = self._decided_by(criterion.start, plain)
+        days = [when.last_day for item in items if (when := item_date(item)) is not None]
+        # what the order itself says is as new as the call
+        return max(days) if days else (self.situation.asked_at.date() if not items else None)
+
+    # -- asking again
+
+    def ask(self, condition: Condition, given: Mapping[str, list[Any]]) -> bool | None:
+        """The condition's answer with some facts replaced."""
+        return self.truth_in(Asked(self.facts, given, condition.reach.values), condition)
+
+    def _candidates(self, condition: Condition, plain: bool | None) -> tuple[list[Any], bool]:
+        """Items set aside that, put in, make the condition or a boolean fact it reads true; and whether any of them
+        (or all together) would keep a plain *no* from being one."""
+        if plain is True:
+            return [], False
+        reach = condition.reach
+        aside = {
+            name: gathered.candidates for name in reach.items if (gathered := self.facts.gathered(name)).candidates
+        }
+        if not aside:
+            return [], False
+        known = {name: self.facts.variable(name) for name in aside}
+        closed = [name for name in reach.booleans if self.facts.variable(name) != [True]]
+        found: list[Any] = []
+        unsettled = False
+        for item, names in _holders(aside):
+            asked = Asked(self.facts, {name: [*known[name], item] for name in names}, reach.values)
+            answer = self.truth_in(asked, condition)
+            if answer is True or any(asked.variable(one) == [True] for one in closed):
+                found.append(item)
+            unsettled = unsettled or answer is not False
+        if plain is False and not unsettled:
+            # two that are unconfirmed may settle it only together
+            everything = {name: [*known[name], *items] for name, items in aside.items()}
+            unsettled = self.ask(condition, everything) is not False
+        return found, unsettled
+
+    def _decided_by(self, condition: Condition, plain: bool) -> tuple[list[Any], tuple[Evidence, ...]]:
+        """The items whose removal changes the answer or that alone give it, and the evidence they make.
+
+        Where no item decides, the verdicts that the condition reads do; where none does, the order, patient or
+        encounter that it looks at.
+        """
+        known = {name: held for name in condition.reach.items if (held := self.facts.variable(name))}
+        nothing: dict[str, list[Any]] = {name: [] for name in known}
+        # where nothing at all gives the same answer, giving it alone proves nothing
+        alone_counts: bool | None = None
+        items: list[Any] = []
+        for item, names in _holders(known):
+            without = {name: [one for one in known[name] if one is not item] for name in names}
+            if self.ask(condition, without) is not plain:
+                items.append(item)
+                continue
+            if alone_counts is None:
+                alone_counts = self.ask(condition, nothing) is not plain
+            if alone_counts and self.ask(condition, nothing | {name: [item] for name in names}) is plain:
+                items.append(item)
+        evidence = tuple(dict.fromkeys(self._evidence(item) for item in items))
+        if evidence:
+            return items, evidence
+        read = [self._decision(name) for name in condition.reach.verdicts]
+        inherited = tuple(dict.fromkeys(one for evidence in read for one in evidence))
+        return [], inherited or self._context_evidence(condition)
+
+    def _decision(self, name: str) -> tuple[Evidence, ...]:
+        if name in self.policy.criteria:
+            verdict = self.criterion(name)
+            if verdict.status not in (Status.MET, Status.NOT_MET):
+                return ()
+            if verdict.evidence or not verdict.group:
+                return verdict.evidence
+            below = (self.criterion(child) for child in self.policy.criteria[name].children)
+            return tuple(one for child in below if child.status is verdict.status for one in self._decision(child.id))
+        if name in self.policy.exclusions:
+            return self.exclusion(name).evidence
+        return self.document(name).evidence
+
+    def _conflicts(self, condition: Condition, plain: bool, deciding: list[Any]) -> list[Any]:
+        """Older values, or another analyte's, that alone would say the opposite."""
+        if not deciding:
+            return []
+        decided = {id(item) for item in deciding}
+        nothing: dict[str, list[Any]] = {name: [] for name in condition.reach.items}
+        gathered = {name: self.facts.gathered(name) for name in condition.reach.items}
+        others = {name: [*one.items, *one.older] for name, one in gathered.items()}
+        return [
+            item
+            for item, names in _holders(others)
+            if id(item) not in decided
+            and self.ask(condition, nothing | {name: [item] for name in names}) is (not plain)
+        ]
+
+    def _evidence(self, item: Any) -> Evidence:
+        return words.evidence(item, self.situation)
+
+    def _context_evidence(self, condition: Condition | None) -> tuple[Evidence, ...]:
+        return words.context_evidence(condition.reach.context, self.situation) if condition is not None else ()
+
+    def _input_candidates(self, criterion: Criterion) -> tuple[Evidence, ...]:
+        gathered = [self.facts.gathered(name) for name in criterion.own_inputs]
+        items = [item for one in gathered for item in [*one.items, *one.candidates][:MOST_ASKED]]
+        return tuple(dict.fromkeys(map(self._evidence, items)))
+
+    # -- exclusions
+
+    def exclusion(self, name: str) -> ExclusionVerdict:
+        found = self._exclusions.get(name)
+        if found is None:
+            exclusion = self.policy.exclusions[name]
+            if self.truth(exclusion.condition) is True:  # unknown does not fire
+                _, evidence = self._decided_by(exclusion.condition, True)
+                reason = exclusion.words or exclusion.title
+                found = ExclusionVerdict(name, exclusion.title, "fired", reason, evidence)
+            else:
+                found = ExclusionVerdict(name, exclusion.title, "not-fired")
+            self._exclusions[name] = found
+        return found
+
+    def _excluded(self, root: Verdict) -> Verdict:
+        fired = [one for name in self.policy.exclusions if (one := self.exclusion(name)).status == "fired"]
+        if not fired:
+            return root
+        reason = "; ".join(f"Excluded: {one.title}" for one in fired)
+        evidence = tuple(dict.fromkeys(item for one in fired for item in one.evidence))
+        return root._replace(status=Status.NOT_MET, reason=reason, evidence=evidence)
+
+    # -- documents
+
+    def document(self, name: str) -> DocumentVerdict:
+        found = self._documents.get(name)
+        if found is None:
+            found = self._documents[name] = self._document(name)
+        return found
+
+    def _document(self, name: str) -> DocumentVerdict:
+        document = self.policy.documents[name]
+        plain = DocumentVerdict(document.id, document.title, "missing", document.kind, document.counts)
+        if self.truth(document.applicability) is False:
+            return plain._replace(status="not-applicable")
+        gathered = [self.facts.gathered(one) for one in document.inputs]
+        found = [item for one in gathered for item in one.items]
+        signed = [item for item in found if not (isinstance(item, dict) and item.get("signed") is False)]
+        if signed:
+            return plain._replace(status="on-file", evidence=tuple(map(self._evidence, signed[:MOST_ASKED])))
+        if document.start is not None and self.truth(document.start) is True:
+            _, evidence = self._decided_by(document.start, True)
+            return plain._replace(status="on-file", evidence=words.once_signed(evidence, self.situation))
+        if found:
+            reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"
+            return plain._replace(status="unsigned", reason=reason, evidence=tuple(map(self._evidence, found)))
+        stale = [item for one in gathered for item in one.stale]
+        if stale:
+            reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
+            return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
+        return plain._replace(reason=self._lacking(document.start) or words.no_document(document, self.situation))
+
+    def _lacking(self, start: Condition | None) -> str | None:
+        if start is None:
+            return None
+        read = [self.policy.criteria[name] for name in start.reach.verdicts if name in self.policy.criteria]
+        lacking = [one.title for one in read if self.criterion(one.id).status is not Status.MET]
+        return f"The order does not say: {'; '.join(lacking)}" if lacking and not self._on_chart(start) else None
+
+    def _on_chart(self, start: Condition) -> bool:
+        """Whether the criteria that a document stands on look at the chart, not at the order alone."""
+        read = [self.policy.criteria[name] for name in start.reach.verdicts if name in self.policy.criteria]
+        return any(one.group or one.start is None or one.start.reach.items for one in read)
+
+
+def asked_about(policy: Policy, verdicts: Mapping[str, Verdict]) -> frozenset[str]:
+    """The leaves, and groups' own demands, that are still open: unknown, in groups that are all still unknown.
+
+    A branch that another branch already decided for is not asked about any more.
+    """
+    open_leaves: set[str] = set()
+
+    def walk(name: str) -> None:
+        if verdicts[name].status is not Status.UNKNOWN:
+            return
+        criterion = policy.criteria[name]
+        if verdicts[name].open_demand:
+            open_leaves.add(name)
+        if criterion.group:
+            for child in criterion.children:
+                walk(child)
+        else:
+            open_leaves.add(name)
+
+    walk(policy.root)
+    return frozenset(open_leaves)
+
+
+def _holders(lists: Mapping[str, list[Any]]) -> list[tuple[Any, list[str]]]:
+    """Each item once, with the facts that hold it: one reading may stand in several."""
+    found: dict[int, tuple[Any, list[str]]] = {}
+    for name, items in lists.items():
+        for item in items[:MOST_ASKED]:
+            found.setdefault(id(item), (item, []))[1].append(name)
+    return list(found.values())
+
+
+def _all_of(statuses: Iterable[Status]) -> Status:
+    """Kleene *and* over statuses other than not-applicable."""
+    result = Status.MET
+    for status in statuses:
+        match status:
+            case Status.NOT_MET:
+                return Status.NOT_MET
+            case Status.UNKNOWN:
+                result = Status.UNKNOWN
+            case Status.MET | Status.NOT_APPLICABLE:
+                pass
+    return result
+
+
+def _any_of(statuses: Iterable[Status]) -> Status:
+    """Kleene *or* over statuses other than not-applicable."""
+    result = Status.NOT_MET
+    for status in statuses:
+        match status:
+            case Status.MET:
+                return Status.MET
+            case Status.UNKNOWN:
+                result = Status.UNKNOWN
+            case Status.NOT_MET | Status.NOT_APPLICABLE:
+                pass
+    return result
+
+
+def _with(evidence: tuple[Evidence, ...], more: Evidence | None) -> tuple[Evidence, ...]:
+    return evidence if more is None else (*evidence, more)

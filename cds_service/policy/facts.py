@@ -1,0 +1,293 @@
+"""DataRequirements + chart -> named facts: evidence, candidates, and what was set aside. Pure; judges nothing.
+
+Steps for a fact (docs/plan-format.md, Facts): items -> window -> `where` -> sort -> limit per kind. What a filter cannot decide
+is a candidate; what lies outside the window or cannot be used is kept to say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from cds_service.fhir.dates import FhirDate, parse_date, within
+from cds_service.fhir.fhirpath import EvaluationFault, Expression
+from cds_service.policy.items import item_date, retrieve
+from cds_service.policy.model import Situation
+from cds_service.policy.plan import Fact, Policy
+
+# asking again is linear in items: more than this many of one fact are not asked about one by one (ADR 0003)
+MOST_ASKED = 50
+
+
+@dataclass(slots=True)
+class Gathered:
+    """One fact. `items` are evidence; `candidates` might be; `older` were cut by the limit; `stale` lie outside the
+    window; `unusable` says in words what could not be used."""
+
+    items: list[Any] = field(default_factory=list)
+    candidates: list[Any] = field(default_factory=list)
+    older: list[Any] = field(default_factory=list)
+    stale: list[Any] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+
+
+_NOTHING = Gathered()  # shared by every fact of which the chart holds nothing; never written to
+
+
+class Facts:
+    """The environment in which a policy's expressions are evaluated: facts and context, worked out when first read."""
+
+    __slots__ = ("_gathered", "_hits", "_values", "_verdict_view", "failed", "faults", "policy", "situation")
+
+    def __init__(self, policy: Policy, situation: Situation, verdict_view: Callable[[str], Mapping[str, Any]]) -> None:
+        self.policy = policy
+        self.situation = situation
+        self._verdict_view = verdict_view
+        self._gathered: dict[str, Gathered] = {}
+        self._hits: dict[tuple[str, str], dict[str, list[Any]]] = {}
+        self._values: dict[str, list[Any]] = _context(situation)
+        self.faults: list[str] = []
+        missing = situation.not_looked_up.keys()
+        self.failed: frozenset[str] = (
+            frozenset(
+                name
+                for name, types in policy.rests_on.items()
+                if name not in situation.stubs and not types.isdisjoint(missing)
+            )
+            if missing
+            else frozenset()
+        )
+
+    def variable(self, name: str) -> list[Any]:
+        """The items of a fact, or a context value, or a verdict's view; the FHIRPath environment's look-up."""
+        found = self._values.get(name)
+        if found is None:
+            found = self.gathered(name).items if name in self.policy.facts else [self._verdict_view(name)]
+            self._values[name] = found
+        return found
+
+    def note(self, text: str, fault: EvaluationFault) -> None:
+        """Keep a fault of ours for whoever logs; what rests on it is unknown."""
+        self.faults.append(f"{self.policy.id}: {text}: {fault}")
+
+    def evaluate(self, expression: Expression, environment: Facts | Asked | None = None) -> list[Any]:
+        """An expression's items; nothing, and a note, where it runs into a fault of ours."""
+        try:
+            return list(expression.evaluate(environment or self))
+        except EvaluationFault as fault:
+            self.note(expression.text, fault)
+            return []
+
+    def resolve(self, reference: str) -> Mapping[str, Any] | None:
+        return self.situation.record.resolve(reference, within=self.situation.line.resource)
+
+    def gathered(self, name: str) -> Gathered:
+        found = self._gathered.get(name)
+        if found is None:
+            found = self._gathered[name] = self._gather(self.policy.facts[name])
+        return found
+
+    def _gather(self, fact: Fact) -> Gathered:
+        stub = self.situation.stubs.get(fact.name)
+        if stub is not None:
+            return Gathered(items=list(stub))
+        if fact.name in self.failed and fact.retrieved:
+            return Gathered()
+        if fact.expression is not None:
+            if fact.is_value:
+                return Gathered(items=self.evaluate(fact.expression))
+            items, candidates, unusable, stale = self._derive(fact)
+        else:
+            raw = retrieve(fact, self._resources(fact), self.situation.record, self, self.situation.line["reference"])
+            if raw is None:
+                return _NOTHING
+            items, candidates, unusable, stale = raw.items, raw.candidates, raw.unusable, []
+        if not (items or candidates or unusable or stale):
+            return _NOTHING
+        gathered = Gathered(unusable=unusable, stale=stale)
+        gathered.items = self._select(fact, items, gathered, gathered.candidates)
+        if candidates:
+            gathered.candidates.extend(self._select(fact, candidates, gathered, gathered.candidates))
+        return _newest(fact, gathered)
+
+    def _resources(self, fact: Fact) -> Sequence[Any]:
+        """The resources that a fact may read: by its codes, or all of the type where it names none."""
+        if fact.keys is None:
+            return self.situation.record.of_type(fact.type)
+        at = (fact.type, fact.code_path or "code")
+        hits = self._hits.get(at)
+        if hits is None:
+            hits = self._hits[at] = self.situation.record.coded(*at, self.policy.coded[at])
+        return hits.get(fact.name, ())
+
+    def _derive(self, fact: Fact) -> tuple[list[Any], list[Any], list[str], list[Any]]:
+        """A derived fact's items, and as candidates whatever it would hold if its sources' candidates were evidence."""
+        assert fact.expression is not None
+        items = self.evaluate(fact.expression)
+        sources = fact.sources
+        gathered = [self.gathered(name) for name in sources]
+        if all(one is _NOTHING for one in gathered):
+            return items, [], [], []
+        unusable = [text for one in gathered for text in one.unusable]
+        stale = [item for one in gathered for item in one.stale]
+        more = {name: one.items + one.candidates for name, one in zip(sources, gathered, strict=True) if one.candidates}
+        if not more:
+            return items, [], unusable, stale
+        with_more = self.evaluate(fact.expression, Asked(self, more))
+        known = {id(item) for item in items}
+        return items, [item for item in with_more if id(item) not in known], unusable, stale
+
+    def _select(self, fact: Fact, items: list[Any], gathered: Gathered, unsure: list[Any]) -> list[Any]:
+        if fact.window is not None and items:
+            items = self._in_window(fact, items, gathered)
+        if fact.where is None:
+            return items
+        kept = []
+        for item in items:
+            try:
+                answer = fact.where.truth(self, item)
+            except EvaluationFault as fault:
+                self.note(fact.where.text, fault)
+                answer = None
+            if answer is True:
+                kept.append(item)
+            elif answer is None:
+                unsure.append(item)
+        return kept
+
+    def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> list[Any]:
+        start, end = self.window_of(fact)
+        kept = []
+        for item in items:
+            when = item_date(item)
+            inside = within(when, start, end) if when is not None else None
+            if inside is True:
+                kept.append(item)
+            elif inside is None or (when is not None and start is not None and when.last_day < start.first_day):
+                gathered.stale.append(item)
+        return kept
+
+    def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None]:
+        """The first and last day that count. `%onDate` as the end means the order date once the order is no draft."""
+        assert fact.window is not None
+        ends: list[FhirDate | None] = []
+        for expression in (fact.window.start, fact.window.end):
+            if expression is None:
+                ends.append(None)
+                continue
+            if expression is fact.window.end and expression.text.strip() == "%onDate":
+                draft = self.situation.line.get("status", "draft") == "draft"
+                ends.append(FhirDate.of_day(self.situation.on_date if draft else self.situation.order_date))
+                continue
+            found = self.evaluate(expression)
+            # a window whose end cannot be worked out holds nothing: unknown is never "in time"
+            ends.append(found[0] if len(found) == 1 else FhirDate.of_day(date.max if not ends else date.min))
+        return ends[0], ends[1]
+
+
+class Asked:
+    """The same facts with some of them replaced, to ask a condition again. Verdicts stay as they are."""
+
+    __slots__ = ("_base", "_given", "_replaced", "_values", "failed")
+
+    def __init__(self, base: Facts, given: Mapping[str, list[Any]], values: frozenset[str] = frozenset()) -> None:
+        self._base = base
+        self._given = dict(given)  # grows by the value facts worked out anew
+        self._replaced = given.keys()
+        self._values = values  # the value facts to work out anew
+        self.failed = base.failed
+
+    def variable(self, name: str) -> list[Any]:
+        found = self._given.get(name)
+        if found is not None:
+            return found
+        if name in self._values:
+            fact = self._base.policy.facts[name]
+            # a value that rests on nothing that was replaced is what it was
+            if not fact.behind.isdisjoint(self._replaced) and name not in self._base.situation.stubs:
+                assert fact.expression is not None
+                found = self._given[name] = self._base.evaluate(fact.expression, self)
+                return found
+        return self._base.variable(name)
+
+    def resolve(self, reference: str) -> Mapping[str, Any] | None:
+        return self._base.resolve(reference)
+
+
+def _newest(fact: Fact, gathered: Gathered) -> Gathered:
+    """Sort newest first, keep `limit` of each kind, and drop candidates that newer evidence of their kind overtook."""
+    if fact.sort_path is None:
+        return gathered
+    gathered.items.sort(key=_age, reverse=fact.descending)
+    gathered.candidates.sort(key=_age, reverse=fact.descending)
+    if fact.limit is None:
+        return gathered
+    kept: list[Any] = []
+    counts: dict[tuple[Any, ...], int] = {}
+    newest: dict[tuple[Any, ...], Any] = {}
+    for item in gathered.items:
+        kind = _kind(fact, item)
+        counts[kind] = counts.get(kind, 0) + 1
+        newest.setdefault(kind, item)
+        (kept if counts[kind] <= fact.limit else gathered.older).append(item)
+    gathered.items = kept
+    if fact.descending and newest:
+        gathered.candidates = [
+            one
+            for one in gathered.candidates
+            if (best := newest.get(_kind(fact, one))) is None or _age(one) > _age(best)
+        ]
+    return gathered
+
+
+def _kind(fact: Fact, item: Any) -> tuple[Any, ...]:
+    kind = []
+    for name in fact.per:
+        try:
+            kind.append(item[name])
+        except (KeyError, TypeError):
+            kind.append(None)
+    return tuple(kind)
+
+
+def _age(item: Any) -> Any:
+    when = item_date(item)
+    # an undated item is older than any dated one
+    return when.instant_key if when is not None else _UNDATED
+
+
+_OLDEST = parse_date("0001-01-01")
+_UNDATED = _OLDEST.instant_key if _OLDEST is not None else None
+
+
+def _context(situation: Situation) -> dict[str, list[Any]]:
+    patient = situation.record.patient
+    context: dict[str, list[Any]] = {
+        "line": [situation.line],
+        "order": [situation.line.resource],
+        "draftOrders": list(situation.draft),
+        "orderDate": [FhirDate.of_day(situation.order_date)],
+        "onDate": [FhirDate.of_day(situation.on_date)],
+        "patient": [patient] if patient is not None else [],
+        "encounter": [situation.encounter] if situation.encounter is not None else [],
+        "coverage": [situation.coverage],
+        "requester": [situation.requester] if situation.requester is not None else [],
+    }
+    context["answers"] = [{"linkId": name, "value": answer.value} for name, answer in situation.answers.items()]
+    return context
+
+
+CONTEXT = (
+    "line",
+    "order",
+    "draftOrders",
+    "orderDate",
+    "onDate",
+    "patient",
+    "encounter",
+    "coverage",
+    "requester",
+    "answers",
+)

@@ -1,0 +1,284 @@
+"""A request resource, read as the line of an order: what is ordered, how, from when, and why. Pure; knows no hook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, split_hcpcs
+from cds_service.fhir.dates import FhirDate, parse_date
+from cds_service.fhir.quantities import Quantity, convert, parse_quantity
+from cds_service.fhir.record import Record
+from cds_service.fhir.references import literal_reference, own_reference
+
+Resource = Mapping[str, Any]
+
+# HCPCS: two letters or digits are a modifier, five characters a code
+_MODIFIER = re.compile(r"^[A-Z0-9]{2}$")
+_RENTAL, _PURCHASE = frozenset({"RR"}), frozenset({"NU", "UE"})
+# orderDetail carries a flow as text only; nothing looser than a number and its unit is read
+_FLOW_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:l/min|lpm|l/m|lit(?:er|re)s? per minute)\s*$", re.IGNORECASE)
+# a reason by reference is as sure as the Condition it names: only one that stands and is confirmed is a stated reason
+_NOT_A_REASON = frozenset(
+    {"refuted", "entered-in-error", "provisional", "differential", "unconfirmed", "inactive", "resolved", "remission"}
+)
+# FHIR R4 CRD (2.2): further codings under which the ordered thing may be billed
+_BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
+_LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces")
+
+
+class OrderLine(dict[str, Any]):
+    """The view that expressions see. `resource` is the order as it came."""
+
+    __slots__ = ("resource",)
+
+    resource: Resource
+
+
+def read_order_line(resource: Resource, position: int, record: Record, fallback_day: date) -> OrderLine:
+    """The order-line view of a request resource.
+
+    `position` is its place in the draft, from 0 (orders already active: -1). `fallback_day` is the order date, for a
+    first day of service that the order does not state. Reads codes under any HCPCS system URI, modifiers beside the
+    code, glued to it, in orderDetail or in DeviceRequest.parameter. Absent parts are absent from the view.
+    """
+    line = OrderLine()
+    line.resource = resource
+    concept = _concept(resource, record)
+    codings = list(_all_codings(concept))
+    code, modifiers = _code_and_modifiers(codings, resource)
+    if code is not None:
+        line["code"] = code
+    line["concept"] = codings
+    line["modifier"] = [{"system": HCPCS, "code": one} for one in modifiers]
+    if _RENTAL & set(modifiers):
+        line["transaction"] = "rental"
+    elif _PURCHASE & set(modifiers):
+        line["transaction"] = "purchase"
+    line.update(_times(resource, fallback_day))
+    flow = _flow_rate(resource)
+    if flow is not None:
+        line["flowRate"] = flow
+    if _as_needed(resource):
+        line["asNeeded"] = True
+    line["text"] = list(_texts(concept, resource))
+    line["reason"] = list(_reasons(resource, record))
+    if isinstance(resource.get("status"), str):
+        line["status"] = resource["status"]
+    line["position"] = position
+    line["reference"] = own_reference(resource)
+    links = (one for name in _LINKS for one in _objects(resource.get(name)))
+    line["references"] = [text for one in links if (text := literal_reference(one))]
+    return line
+
+
+def order_date(resource: Resource, asked_at: datetime) -> date:
+    """The calendar date of an order: `authoredOn` in the zone of `asked_at`, else the day of the call.
+
+    An `authoredOn` that names no day (2026-03) is not precise enough to be one.
+    """
+    text = resource.get("authoredOn") or resource.get("dateTime") or resource.get("dateWritten")
+    stated = parse_date(text) if isinstance(text, str) else None
+    if stated is None or stated.precision in ("year", "month"):
+        return asked_at.date()
+    return _day_in(stated, asked_at.tzinfo)
+
+
+def _day_in(stated: FhirDate, zone: tzinfo | None) -> date:
+    if not stated.is_datetime:
+        return stated.first_day
+    try:
+        instant = datetime.fromisoformat(stated.text)
+    except ValueError:
+        return stated.first_day
+    return instant.astimezone(zone).date() if instant.tzinfo is not None else stated.first_day
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        return [value]
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _concept(resource: Resource, record: Record) -> Mapping[str, Any]:
+    for name in ("code", "codeCodeableConcept", "medicationCodeableConcept"):
+        if isinstance(resource.get(name), dict):
+            return resource[name]  # type: ignore[no-any-return]
+    for name, element in (("codeReference", "type"), ("medicationReference", "code")):
+        target = record.resolve(resource.get(name), within=resource)
+        if target is not None and isinstance(target.get(element), dict):
+            return target[element]  # type: ignore[no-any-return]
+    return {}
+
+
+def _all_codings(concept: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from codings_of(concept)
+    for extension in _objects(concept.get("extension")):
+        if extension.get("url") == _BILLING_OPTIONS:
+            yield from codings_of(extension.get("valueCodeableConcept"))
+
+
+def _hcpcs(coding: Mapping[str, Any]) -> str | None:
+    system, code = coding.get("system"), coding.get("code")
+    if isinstance(system, str) and isinstance(code, str) and canonical_system(system) == HCPCS:
+        return code
+    return None
+
+
+def _code_and_modifiers(
+    codings: list[Mapping[str, Any]], resource: Resource
+) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    code: dict[str, Any] | None = None
+    modifiers: list[str] = []
+    beside = [
+        coding
+        for name in ("orderDetail", "parameter")
+        for one in _objects(resource.get(name))
+        for coding in codings_of(one.get("valueCodeableConcept") if name == "parameter" else one)
+    ]
+    for coding in codings + beside:
+        text = _hcpcs(coding)
+        if text is None:
+            continue
+        plain = text.strip().upper()
+        if _MODIFIER.match(plain):
+            modifiers.append(plain)
+            continue
+        base, glued = split_hcpcs(text)
+        modifiers.extend(glued)
+        if code is None and coding not in beside:
+            code = {"system": HCPCS, "code": base}
+            if isinstance(coding.get("display"), str):
+                code["display"] = coding["display"]
+    return code, tuple(dict.fromkeys(modifiers))
+
+
+def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
+    """firstDay, lastDay, duration, frequency and hoursPerDay, where the order states them."""
+    period = _object(resource.get("occurrencePeriod"))
+    dosage = next(iter(_objects(resource.get("dosageInstruction"))), {})
+    timing = _object(resource.get("occurrenceTiming")) or _object(dosage.get("timing"))
+    repeat = _object(timing.get("repeat"))
+    bounds = _object(repeat.get("boundsPeriod"))
+    events: Any = timing.get("event")
+    first_event = events[0] if isinstance(events, list) and events else None
+    starts = (resource.get("occurrenceDateTime"), period.get("start"), bounds.get("start"), first_event)
+    first = next((day for one in starts if (day := _as_day(one))), FhirDate.of_day(fallback_day))
+    found: dict[str, Any] = {"firstDay": first}
+    duration = parse_quantity(repeat["boundsDuration"]) if isinstance(repeat.get("boundsDuration"), dict) else None
+    last = next((day for one in (period.get("end"), bounds.get("end")) if (day := _as_day(one))), None)
+    if duration is not None:
+        found["duration"] = duration
+        days = convert(duration, "d")
+        if last is None and days is not None and first.precision == "day":
+            last = first.plus(int(days.value) - 1, "days")
+    if last is not None:
+        found["lastDay"] = last
+    hours = _hours_per_day(timing, repeat)
+    if hours is not None:
+        found["hoursPerDay"] = hours
+        found["frequency"] = f"{hours:f} hours a day"
+    else:
+        words = _frequency_words(timing, repeat)
+        if words:
+            found["frequency"] = words
+    return found
+
+
+def _as_day(text: Any) -> FhirDate | None:
+    stated = parse_date(text) if isinstance(text, str) else None
+    if stated is None or not stated.is_datetime:
+        return stated
+    return FhirDate.of_day(stated.first_day)  # the calendar day in its own offset: docs/how-it-decides.md
+
+
+def _hours_per_day(timing: Mapping[str, Any], repeat: Mapping[str, Any]) -> Decimal | None:
+    if _timing_word(timing) == "continuous":
+        return Decimal(24)
+    raw = {
+        "value": repeat.get("duration"),
+        "code": repeat.get("durationUnit"),
+        "system": "http://unitsofmeasure.org",
+    }
+    length = parse_quantity(raw)
+    hours = convert(length, "h") if length is not None else None
+    if hours is None or repeat.get("period", 1) != 1 or repeat.get("periodUnit", "d") != "d":
+        return None
+    times = repeat.get("frequency", 1)
+    if isinstance(times, bool) or not isinstance(times, int):
+        return None
+    total = hours.value * times
+    return total if 0 < total <= 24 else None
+
+
+def _timing_word(timing: Mapping[str, Any]) -> str | None:
+    code = timing.get("code")
+    text = code.get("text") if isinstance(code, dict) else None
+    return text.strip().lower() if isinstance(text, str) and text.strip() else None
+
+
+def _frequency_words(timing: Mapping[str, Any], repeat: Mapping[str, Any]) -> str | None:
+    word = _timing_word(timing)
+    if word is not None:
+        return word
+    times, period, unit = repeat.get("frequency"), repeat.get("period"), repeat.get("periodUnit")
+    if isinstance(times, int) and isinstance(period, int | float) and isinstance(unit, str):
+        return f"{times} times every {period} {unit}"
+    return None
+
+
+def _flow_rate(resource: Resource) -> Quantity | None:
+    """The ordered flow in L/min, from wherever this kind of order can carry a quantity."""
+    raw = [resource.get("quantityQuantity")]
+    raw += [one.get("valueQuantity") for one in _objects(resource.get("parameter"))]
+    for dosage in _objects(resource.get("dosageInstruction")):
+        raw += [one.get("rateQuantity") for one in _objects(dosage.get("doseAndRate"))]
+    for one in raw:
+        quantity = parse_quantity(one) if isinstance(one, dict) else None
+        flow = convert(quantity, "L/min") if quantity is not None else None
+        if flow is not None and flow.value > 0:
+            return flow
+    for detail in _objects(resource.get("orderDetail")):
+        match = _FLOW_TEXT.match(detail["text"]) if isinstance(detail.get("text"), str) else None
+        if match and Decimal(match[1]) > 0:
+            return Quantity(Decimal(match[1]), "L/min")
+    return None
+
+
+def _as_needed(resource: Resource) -> bool:
+    dosages = _objects(resource.get("dosageInstruction"))
+    for one in (resource, *dosages):
+        if one.get("asNeededBoolean") is True or isinstance(one.get("asNeededCodeableConcept"), dict):
+            return True
+    timings = [resource.get("occurrenceTiming"), *(one.get("timing") for one in dosages)]
+    codes = [timing.get("code") for timing in timings if isinstance(timing, dict)]
+    return any(coding.get("code") == "PRN" for code in codes for coding in codings_of(code))
+
+
+def _texts(concept: Mapping[str, Any], resource: Resource) -> Iterator[str]:
+    # never displays: they are the sender's labels and are wrong in the wild
+    texts = [concept.get("text")]
+    texts += [one.get("text") for one in _objects(resource.get("orderDetail"))]
+    for parameter in _objects(resource.get("parameter")):
+        texts += [one.get("text") for one in _objects(parameter.get("valueCodeableConcept"))]
+    texts += [one.get("text") for one in _objects(resource.get("note"))]
+    return (one for one in texts if isinstance(one, str) and one.strip())
+
+
+def _reasons(resource: Resource, record: Record) -> Iterator[Mapping[str, Any]]:
+    yield from _objects(resource.get("reasonCode"))
+    for reference in _objects(resource.get("reasonReference")):
+        target = record.resolve(reference, within=resource)
+        if target is None or not isinstance(target.get("code"), dict):
+            continue
+        statuses = (*codings_of(target.get("verificationStatus")), *codings_of(target.get("clinicalStatus")))
+        unsure = any(one.get("code") in _NOT_A_REASON for one in statuses)
+        if target.get("resourceType") == "Condition" and not unsure:
+            yield target["code"]

@@ -1,0 +1,180 @@
+"""Verdicts in words: what a person reads of an item, and why a criterion stands as it does. Pure; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cds_service.fhir.codings import codings_of
+from cds_service.fhir.dates import FhirDate
+from cds_service.fhir.references import own_reference
+from cds_service.policy.facts import Facts
+from cds_service.policy.items import (
+    DocumentView,
+    OrderLine,
+    Reading,
+    day_words,
+    item_date,
+    number_words,
+    unit_words,
+)
+from cds_service.policy.model import Evidence, Situation
+from cds_service.policy.plan import Criterion, Document
+
+_MOST_LISTED = 3
+_THIS_ORDER = "this order"
+
+
+def evidence(item: Any, situation: Situation) -> Evidence:
+    """An item as evidence: where it stands, and value, unit and date as a person reads them."""
+    if isinstance(item, Reading):
+        return Evidence(own_reference(item.resource), f"{value_words(item)}{_dated(item)}")
+    if isinstance(item, DocumentView):
+        name = concept_words(item.get("type")) or "document"
+        return Evidence(item["reference"], f"{name}{_dated(item)}")
+    if isinstance(item, OrderLine):
+        code = item.get("code", {}).get("code") or "order"
+        return Evidence(
+            item["reference"],
+            f"{code} order, {item.get('status', 'status not said')}, from {item['firstDay'].text}",
+        )
+    if isinstance(item, dict) and "resourceType" in item:
+        name = concept_words(item.get("code") or item.get("type")) or item["resourceType"]
+        return Evidence(own_reference(item), f"{name}{_dated(item)}")
+    # a piece of the order itself: its reason, its words
+    own = situation.line["reference"]
+    if isinstance(item, dict):
+        return Evidence(own, f"{concept_words(item) or 'coded'}, on {_THIS_ORDER}")
+    return Evidence(own, f"{item}, on {_THIS_ORDER}")
+
+
+def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Evidence, ...]:
+    """What decided where no item of the chart did: the order at hand, the patient, the encounter, the requester."""
+    found: list[Evidence] = []
+    for name in names:
+        if name in ("line", "order", "draftOrders"):
+            found.append(Evidence(situation.line["reference"], _THIS_ORDER))
+        elif name == "patient" and situation.record.patient is not None:
+            born = situation.record.patient.get("birthDate")
+            found.append(Evidence(own_reference(situation.record.patient), f"born {born}" if born else "patient"))
+        elif name == "encounter" and situation.encounter is not None:
+            kind = situation.encounter.get("class", {}).get("code", "encounter")
+            found.append(Evidence(own_reference(situation.encounter), f"encounter, class {kind}"))
+        elif name == "requester" and situation.requester is not None and situation.requester.get("reference"):
+            roles = [concept_words(one) for one in situation.requester.get("role", ())]
+            said = ", ".join(one for one in roles if one) or "no role recorded"
+            found.append(Evidence(situation.requester["reference"], said))
+    return tuple(dict.fromkeys(found))
+
+
+def decided(
+    criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evidence, ...], situation: Situation
+) -> str:
+    """Why a criterion is met or not: the values as a person reads them, then what was asked."""
+    readings = [item for item in items if isinstance(item, Reading)]
+    if readings:
+        seen = "; ".join(reading_words(item) for item in readings[:_MOST_LISTED])
+    else:
+        seen = "; ".join(one.display for one in shown[:_MOST_LISTED])
+    asked = criterion.met_by or criterion.title
+    if met:
+        return f"{seen}: {asked}" if seen else asked
+    if criterion.hint and not items:
+        return f"The order does not say this: {criterion.hint}"
+    return f"{seen}: does not meet '{asked}'" if seen else f"Not so: {asked}"
+
+
+def unknown(criterion: Criterion, facts: Facts, candidates: list[Any]) -> str:
+    """What is missing, and what was found that does not settle it."""
+    condition = criterion.start
+    assert condition is not None
+    parts = [_candidate_words(item) for item in candidates[:_MOST_LISTED]]
+    gathered = [facts.gathered(name) for name in condition.reach.items]
+    if not parts:
+        stale = sorted({id(item): item for one in gathered for item in one.stale}.values(), key=_newest_first)
+        parts += [f"{_short(item, facts.situation)} is outside the time that counts" for item in stale[:2]]
+    parts += list(dict.fromkeys(text for one in gathered for text in one.unusable))[:_MOST_LISTED]
+    missing = sorted({kind for name in condition.reach.items for kind in facts.policy.rests_on.get(name, ())})
+    for kind in missing:
+        if kind in facts.situation.not_looked_up:
+            parts.append(f"{kind} not looked up: {facts.situation.not_looked_up[kind]}")
+    lead = "Not settled" if parts else "Not recorded"
+    return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def not_recorded(criterion: Criterion) -> str:
+    return f"Not recorded: {criterion.title}"
+
+
+def does_not_apply(criterion: Criterion) -> str:
+    return f"Does not apply: {criterion.title}"
+
+
+def once_signed(shown: tuple[Evidence, ...], situation: Situation) -> tuple[Evidence, ...]:
+    """A complete draft is its own prescription once it is signed."""
+    own = situation.line["reference"]
+    draft = situation.line.get("status", "draft") == "draft"
+    words = "this order, once signed" if draft else _THIS_ORDER
+    return tuple(dict.fromkeys(Evidence(own, words) if one.reference == own else one for one in shown))
+
+
+def no_document(document: Document, situation: Situation) -> str:
+    kinds = situation.not_looked_up.keys() & {"DocumentReference", "DiagnosticReport"}
+    if kinds and document.inputs:
+        return f"Not looked up: {'; '.join(situation.not_looked_up[kind] for kind in sorted(kinds))}"
+    return f"Not found: {document.title}"
+
+
+def value_words(reading: Reading) -> str:
+    value = reading["value"]
+    text = f"{reading.display_name} {number_words(value.value)} {unit_words(value.unit)}"
+    return f"{text} (sent as {reading.sent})" if reading.sent else text
+
+
+def reading_words(reading: Reading) -> str:
+    """`SpO2 87 % on 2026-11-02, at rest, on room air`."""
+    when = reading.get("date")
+    contexts = [value.replace("-", " ") for _, value in reading.qualifiers() if value]
+    return ", ".join([value_words(reading) + (f" on {day_words(when)}" if when else ""), *contexts])
+
+
+def _candidate_words(item: Any) -> str:
+    if isinstance(item, Reading):
+        silent = [name for name, value in item.qualifiers() if value is None]
+        said = reading_words(item)
+        return f"{said}; {' and '.join(silent)} not recorded" if silent else f"{said}; to be confirmed"
+    if isinstance(item, dict):
+        name = concept_words(item.get("code") or item.get("type") or item) or "an entry"
+        return f"{name} is on record, which does not settle it by itself"
+    return f"{item}"
+
+
+def _short(item: Any, situation: Situation) -> str:
+    return reading_words(item) if isinstance(item, Reading) else evidence(item, situation).display
+
+
+def concept_words(concept: Any) -> str | None:
+    """A concept as a person reads it: its text or display, with the code. Displays are shown, never matched."""
+    if not isinstance(concept, dict):
+        return None
+    codings = codings_of(concept)
+    text = concept.get("text") or next((one["display"] for one in codings if one.get("display")), None)
+    code = next((one["code"] for one in codings if isinstance(one.get("code"), str)), None)
+    if text and code and code not in str(text):
+        return f"{text} ({code})"
+    return str(text) if text else code
+
+
+def _dated(item: Any) -> str:
+    when = item_date(item)
+    return f", {day_words(when)}" if when is not None else ""
+
+
+def _newest_first(item: Any) -> tuple[int, str]:
+    when = item_date(item)
+    return (0, _reversed(when)) if isinstance(when, FhirDate) else (1, "")
+
+
+def _reversed(when: FhirDate) -> str:
+    # newest first by text: each digit mirrored, so that an ordinary sort puts later days in front
+    return "".join(chr(ord("0") + 9 - int(one)) if one.isdigit() else one for one in day_words(when))
