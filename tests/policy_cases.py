@@ -70,9 +70,7 @@ class PolicyCase(pytest.Item):
         return self.case.where.split(f"/{CASES}")[0]
 
     def runtest(self) -> None:
-        policy = next(
-            (one for one in self.catalogue.policies if one.where.startswith(f"{self.folder}/")), None
-        )
+        policy = next((one for one in self.catalogue.policies if one.where.startswith(f"{self.folder}/")), None)
         if policy is None:
             raise CaseFailed("no plan stands beside these cases")
         result = run_case(self.case, policy)

@@ -210,7 +210,7 @@ class Record:
             for resource in self._by_type.get(resource_type, ()):
                 value = resource.get(path)
                 keys = keys_of(resource.get(f"{path}CodeableConcept") if value is None else value)
-                if components and "component" in resource:
+                if components and resource.get("component"):
                     keys += tuple(key for one in resource["component"] for key in keys_of(one.get("code")))
                 keyed.append((resource, keys))
             self._codes[(resource_type, path)] = keyed
@@ -219,11 +219,9 @@ class Record:
     def panel_of(self, observation: Resource) -> Resource | None:
         """The Observation that has this one as a member, or None."""
         if self._panels is None:
-            self._panels = {}
-            for panel in self._by_type.get("Observation", ()):
-                for member in self.members_of(panel):
-                    self._panels[id(member)] = panel
-        return self._panels.get(id(observation))
+            panels = (one for one in self._by_type.get("Observation", ()) if "hasMember" in one)
+            self._panels = {id(member): panel for panel in panels for member in self.members_of(panel)}
+        return self._panels.get(id(observation)) if self._panels else None
 
     def members_of(self, panel: Resource) -> list[Resource]:
         """The Observations that a panel names in `hasMember` and that the call holds."""

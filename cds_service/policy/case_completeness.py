@@ -106,9 +106,9 @@ def _threshold_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[s
 
 def _values_tried(results: Iterable[CaseResult]) -> Iterator[Quantity]:
     for result in results:
-        for stub in result.stubs:
-            if isinstance(stub, Reading):
-                yield stub["value"]
+        for given in result.amounts:
+            if isinstance(given, Reading | Quantity):
+                yield given if isinstance(given, Quantity) else given["value"]
         for resource in result.case.chart:
             if resource.get("resourceType") != "Observation":
                 continue

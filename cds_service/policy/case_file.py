@@ -141,6 +141,9 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
     drafts = tuple(raw.get("draft") or ())
     for one in (order, *drafts):
         _unknown(one, ORDER_KEYS, where, problems)
+        for key in ("continuous", "as-needed"):
+            if one.get(key, True) is not True:
+                problems.append(Problem("invalid", where, f"{key}: {one[key]!r}", "write true, or leave it out"))
     on = raw.get("on")
     if not isinstance(on, date):
         problems.append(Problem("invalid", where, "no day", "write `on:` the order date, e.g. 2026-02-10"))

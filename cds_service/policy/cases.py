@@ -14,6 +14,7 @@ from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import parse_quantity
 from cds_service.fhir.record import Record
 from cds_service.policy.case_file import Case
+from cds_service.policy.criteria import Verdicts
 from cds_service.policy.determination import determine
 from cds_service.policy.items import Reading
 from cds_service.policy.model import Answer, Determination, Situation
@@ -34,7 +35,7 @@ class CaseResult:
     differences: tuple[str, ...]
     reasons: tuple[str, ...]
     determination: Determination | None
-    stubs: tuple[Any, ...] = ()
+    amounts: tuple[Any, ...] = ()  # stubbed items and amounts worked out, for those who ask which borders were tried
 
 
 def run_case(case: Case, policy: Policy) -> CaseResult:
@@ -43,10 +44,40 @@ def run_case(case: Case, policy: Policy) -> CaseResult:
         situation = situation_of(case, policy)
     except _CaseFault as fault:
         return CaseResult(case, (str(fault),), (), None)
+    unheld = _unheld(case, policy)
+    if unheld:
+        return CaseResult(case, unheld, (), None)
     determination = determine(policy, situation) if _in_force(policy, case.on) else None
     differences = tuple(_differences(case.expect, determination))
-    stubs = tuple(item for items in situation.stubs.values() for item in items)
-    return CaseResult(case, differences, tuple(_reasons(determination)), determination, stubs)
+    given = [item for items in situation.stubs.values() for item in items]
+    # amounts that the plan works out itself (a difference of two readings) have borders too
+    facts = Verdicts(policy, situation).facts
+    given += [one for name, fact in policy.facts.items() if fact.type == "Quantity" for one in facts.variable(name)]
+    return CaseResult(case, differences, tuple(_reasons(determination)), determination, tuple(given))
+
+
+def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
+    """Ids that a case names and the plan does not have: what is expected of them would hold of nothing."""
+    suggestions = {action.id for item in policy.advice for action in item.actions}
+    judged = {*policy.criteria, *policy.exclusions, *policy.documents}
+    held: dict[str, set[str]] = {
+        "answers": judged,
+        "criteria": set(policy.criteria),
+        "documents": set(policy.documents),
+        "exclusions": set(policy.exclusions),
+        "advice": {one.id for one in policy.advice},
+        "suggestions": suggestions,
+        "rule": {row.id for row in policy.rows},
+        **{key: set(policy.criteria) for key in ("evidence", "candidates", "conflicts")},
+        "says": judged,
+    }
+    found = []
+    for member, ids in held.items():
+        named = case.answers if member == "answers" else case.expect.get(member) or ()
+        for name in [named] if isinstance(named, str) else named:
+            if str(name).removeprefix("no ") not in ids and not str(name).startswith("ask."):
+                found.append(f"{member}: the plan has no '{str(name).removeprefix('no ')}'")
+    return tuple(found)
 
 
 class _CaseFault(Exception):

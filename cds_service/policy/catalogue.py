@@ -29,6 +29,10 @@ class Catalogue:
         self.value_sets = value_sets
         self.resources = tuple(resources)  # every definition as it was read, for those who ask for it
         self.disabled = disabled
+        # Resource types that some policy reads from the chart
+        self.types_needed = frozenset(
+            kind for policy in self.policies for kinds in policy.rests_on.values() for kind in kinds
+        )
         self._versions: dict[str, list[Policy]] = {}
         self._by_code: dict[tuple[str, str, Key], set[str]] = {}
         for policy in sorted(self.policies, key=lambda one: one.start):
@@ -61,8 +65,3 @@ class Catalogue:
         if version is None:
             return versions[-1] if versions else None
         return next((one for one in versions if one.version == version), None)
-
-    @property
-    def types_needed(self) -> frozenset[str]:
-        """Resource types that some policy reads from the chart."""
-        return frozenset(kind for policy in self.policies for kinds in policy.rests_on.values() for kind in kinds)

@@ -65,15 +65,19 @@ class Verdicts:
     def _view(self, name: str) -> dict[str, Any]:
         if name in self.policy.criteria:
             status = self.criterion(name).status
-            view: dict[str, Any] = {"status": status.value}
             if status is not Status.UNKNOWN:
-                view["met"] = status is Status.MET
-            return view
+                return {"status": status.value, "met": status is Status.MET}
+            # what is open because a look-up failed says nothing, not even that it is not met (ADR 0004)
+            return {} if self._unread(name) else {"status": status.value}
         if name in self.policy.exclusions:
             fired = self.exclusion(name).status
             return {"status": fired, "met": fired == "fired"}
         document = self.document(name)
         return {"status": document.status, "met": document.status == "on-file"}
+
+    def _unread(self, name: str) -> bool:
+        missing = self.situation.not_looked_up.keys()
+        return bool(missing) and not missing.isdisjoint(self.policy.verdicts_rest_on.get(name, frozenset()))
 
     def truth(self, condition: Condition | None) -> bool | None:
         """A condition's plain answer: its expressions joined by *and*. No condition is true."""
@@ -138,12 +142,16 @@ class Verdicts:
         if own is None:
             return self._verdict(criterion, below, None, _NO_EVIDENCE)
         # a group's own demand is one more member of an implied *all*
-        return own._replace(status=_all_of([own.status, below]), open_demand=own.status is Status.UNKNOWN)
+        return own._replace(
+            status=_all_of([own.status, below]),
+            reason=words.of_group(own, below, children),
+            open_demand=own.status is Status.UNKNOWN,
+        )
 
     def _leaf(self, criterion: Criterion) -> Verdict:
         if criterion.start is None:
             candidates = self._input_candidates(criterion)
-            reason = words.not_recorded(criterion)
+            reason = words.not_recorded(criterion, candidates)
             chart = self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, candidates)
         else:
             chart = self._demand(criterion)
@@ -168,7 +176,8 @@ class Verdicts:
             return self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, shown)
         items, evidence = self._decided_by(condition, plain)
         conflicts = tuple(dict.fromkeys(map(self._evidence, self._conflicts(condition, plain, items))))
-        reason = words.decided(criterion, plain, items, evidence, self.situation)
+        read = [] if items else [self.criterion(one) for one in condition.reach.verdicts if one in self.policy.criteria]
+        reason = words.of_verdicts(read) or words.decided(criterion, plain, items, evidence)
         status = Status.MET if plain else Status.NOT_MET
         return self._verdict(criterion, status, reason, evidence)._replace(conflicts=conflicts)
 
@@ -331,7 +340,8 @@ class Verdicts:
         found = self._exclusions.get(name)
         if found is None:
             exclusion = self.policy.exclusions[name]
-            if self.truth(exclusion.condition) is True:  # unknown does not fire
+            # unknown does not fire, and neither does what a candidate would stop: what is open is no refusal
+            if self.truth(exclusion.condition) is True and not self._stoppable(exclusion.condition):
                 _, evidence = self._decided_by(exclusion.condition, True)
                 reason = exclusion.words or exclusion.title
                 found = ExclusionVerdict(name, exclusion.title, "fired", reason, evidence)
@@ -339,6 +349,40 @@ class Verdicts:
                 found = ExclusionVerdict(name, exclusion.title, "not-fired")
             self._exclusions[name] = found
         return found
+
+    def _stoppable(self, condition: Condition) -> bool:
+        """Whether an item set aside, or a criterion left open by one, would keep an exclusion from firing."""
+        aside = {name: held for name in condition.reach.items if (held := self.facts.gathered(name).candidates)}
+        for item, names in _holders(aside):
+            more = {name: [*self.facts.variable(name), item] for name in names}
+            if self.ask(condition, more) is not True:
+                return True
+        met = {"status": Status.MET.value, "met": True}
+        return any(
+            self._could_be_met(name) and self.ask(condition, {name: [met]}) is not True
+            for name in condition.reach.verdicts
+            if name in self.policy.criteria and self.criterion(name).status is Status.UNKNOWN
+        )
+
+    def _could_be_met(self, name: str) -> bool:
+        """Whether what was set aside, all of it confirmed, would meet a criterion that is open now."""
+        criterion, status = self.policy.criteria[name], self.criterion(name).status
+        if status is not Status.UNKNOWN:
+            return status is Status.MET
+        if criterion.start is None and not criterion.group:
+            return bool(self.criterion(name).candidates)  # the clinician may say so
+        if criterion.start is not None:
+            gathered = {one: self.facts.gathered(one) for one in criterion.start.reach.items}
+            everything = {one: [*held.items, *held.candidates] for one, held in gathered.items() if held.candidates}
+            if not everything or self.ask(criterion.start, everything) is not True:
+                return False
+        if not criterion.group:
+            return True
+        members = [self._could_be_met(child) for child in criterion.children if self._counts(child)]
+        return any(members) if criterion.any else all(members)
+
+    def _counts(self, name: str) -> bool:
+        return self.criterion(name).status is not Status.NOT_APPLICABLE
 
     def _excluded(self, root: Verdict) -> Verdict:
         fired = [one for name in self.policy.exclusions if (one := self.exclusion(name)).status == "fired"]
@@ -372,11 +416,23 @@ class Verdicts:
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"
             return plain._replace(status="unsigned", reason=reason, evidence=tuple(map(self._evidence, found)))
-        stale = [item for one in gathered for item in one.stale]
+        stale = [item for one in gathered for item in one.stale] or self._stale_behind(document.start)
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
             return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
         return plain._replace(reason=self._lacking(document.start) or words.no_document(document, self.situation))
+
+    def _stale_behind(self, start: Condition | None) -> list[Any]:
+        """The items that alone would put a document on file, were they not too old."""
+        if start is None:
+            return []
+        stale = {name: self.facts.gathered(name).stale for name in start.reach.items}
+        nothing: dict[str, list[Any]] = {name: [] for name in start.reach.items}
+        return [
+            item
+            for item, names in _holders(stale)
+            if self.ask(start, nothing | {name: [item] for name in names}) is True
+        ]
 
     def _lacking(self, start: Condition | None) -> str | None:
         if start is None:

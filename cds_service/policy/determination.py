@@ -150,8 +150,10 @@ def _row_words(row: Row, gives: Outcome, verdicts: Verdicts) -> tuple[str, ...]:
 def _unread(row: Row, policy: Policy, situation: Situation) -> tuple[str, ...]:
     if row.condition is None or not situation.not_looked_up:
         return ()
-    names = {*row.condition.reach.items, *row.condition.reach.values}
-    kinds = {kind for name in names for kind in policy.rests_on.get(name, ())} & situation.not_looked_up.keys()
+    reach = row.condition.reach
+    kinds = {kind for name in (*reach.items, *reach.values) for kind in policy.rests_on.get(name, ())}
+    kinds |= {kind for name in reach.verdicts for kind in policy.verdicts_rest_on.get(name, ())}
+    kinds &= situation.not_looked_up.keys()
     return tuple(f"{kind} could not be read: {situation.not_looked_up[kind]}" for kind in sorted(kinds))
 
 

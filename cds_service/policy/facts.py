@@ -1,6 +1,6 @@
 """DataRequirements + chart -> named facts: evidence, candidates, and what was set aside. Pure; judges nothing.
 
-Steps for a fact (docs/plan-format.md, Facts): items -> window -> `where` -> sort -> limit per kind. What a filter cannot decide
+Steps for a fact (docs/plan-format.md): items, window, `where`, sort, limit per kind. What a filter cannot decide
 is a candidate; what lies outside the window or cannot be used is kept to say why.
 """
 
@@ -19,6 +19,7 @@ from cds_service.policy.plan import Fact, Policy
 
 # asking again is linear in items: more than this many of one fact are not asked about one by one (ADR 0003)
 MOST_ASKED = 50
+MOST_STALE = 3
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class Facts:
             items, candidates, unusable, stale = raw.items, raw.candidates, raw.unusable, []
         if not (items or candidates or unusable or stale):
             return _NOTHING
-        gathered = Gathered(unusable=unusable, stale=stale)
+        gathered = Gathered(unusable=unusable, stale=self._still_wanted(fact, stale))
         gathered.items = self._select(fact, items, gathered, gathered.candidates)
         if candidates:
             gathered.candidates.extend(self._select(fact, candidates, gathered, gathered.candidates))
@@ -146,16 +147,25 @@ class Facts:
             return items
         kept = []
         for item in items:
-            try:
-                answer = fact.where.truth(self, item)
-            except EvaluationFault as fault:
-                self.note(fact.where.text, fault)
-                answer = None
+            answer = self._passes(fact.where, item)
             if answer is True:
                 kept.append(item)
             elif answer is None:
                 unsure.append(item)
         return kept
+
+    def _still_wanted(self, fact: Fact, stale: list[Any]) -> list[Any]:
+        """Of the items that are too old, those that the filter would not turn away."""
+        if fact.where is None or not stale:
+            return stale
+        return [item for item in stale if self._passes(fact.where, item) is not False]
+
+    def _passes(self, where: Expression, item: Any) -> bool | None:
+        try:
+            return where.truth(self, item)
+        except EvaluationFault as fault:
+            self.note(where.text, fault)
+            return None
 
     def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> list[Any]:
         start, end = self.window_of(fact)
@@ -167,6 +177,8 @@ class Facts:
                 kept.append(item)
             elif inside is None or (when is not None and start is not None and when.last_day < start.first_day):
                 gathered.stale.append(item)
+        # only the newest are ever spoken of
+        gathered.stale = sorted(gathered.stale, key=_age, reverse=True)[:MOST_STALE]
         return kept
 
     def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None]:

@@ -6,13 +6,13 @@ particular policy asks for stands in its plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cds_service.fhir.codings import codings_of, keys_of
+from cds_service.fhir.codings import KeyedConcept, codings_of, keyed, keys_of
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
@@ -129,7 +129,7 @@ def _document(resource: Resource) -> DocumentView | None:
     view = DocumentView()
     view.resource = resource
     if resource["resourceType"] == "DocumentReference":
-        contents = [one.get("attachment") for one in resource.get("content", ()) if isinstance(one, dict)]
+        contents = [one.get("attachment") for one in resource.get("content") or () if isinstance(one, dict)]
         created = [one.get("creation") for one in contents if isinstance(one, dict)]
         dates = [*created, resource.get("date")]
         view["signed"] = resource.get("docStatus") not in ("preliminary",)
@@ -159,9 +159,11 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
             raw.items.append(resource)
         return
     panel = record.panel_of(resource)
-    siblings = list(_siblings(resource, record))
+    if panel is not None and panel.get("status") not in _USABLE_OBSERVATION:
+        panel = None  # a panel that does not count lends nothing
+    siblings = _siblings(resource, record)
     if panel is not None:
-        siblings += [one for one in _siblings(panel, record) if one.get("__member") is not resource]
+        siblings = siblings + [one for one in _siblings(panel, record) if one.get("__member") is not resource]
     when = _when(resource) or (_when(panel) if panel is not None else None)
     for part in _valued(resource, fact.keys or frozenset()):
         if "dataAbsentReason" in part or not any(name.startswith("value") for name in part):
@@ -174,7 +176,7 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
         parent = resource if part is not resource else panel
         reading = Reading(
             value=value,
-            code=part["code"] if parent is None else _merged_code(part, parent),
+            code=_keyed_code(part, parent),
             component=siblings,
             measurement=fact.name,
             status=resource["status"],
@@ -193,23 +195,35 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
 
 def _valued(resource: Resource, keys: frozenset[Key]) -> list[Resource]:
     """Each part of the Observation that carries one of the codes: itself, and its components."""
-    parts = [resource, *resource.get("component", ())]
+    parts = [resource, *(resource.get("component") or ())]
+    if len(parts) == 1:
+        return parts  # it was found by a code, and has only one
     return [part for part in parts if not keys.isdisjoint(keys_of(part.get("code")))]
 
 
-def _merged_code(part: Resource, parent: Resource) -> dict[str, Any]:
-    """A component's or member's code with its parent's codings: the parent's context is its context."""
-    code = dict(part["code"])
-    code["coding"] = [*codings_of(part["code"]), *codings_of(parent.get("code"))]
-    return code
+def _keyed_code(part: Resource, parent: Resource | None) -> KeyedConcept:
+    """The code of a part. A component or member has its parent's codings too: the parent's context is its context."""
+    code = part["code"]
+    if parent is None:
+        return keyed(code, keys_of(code))
+    above = parent.get("code")
+    merged = {**code, "coding": [*codings_of(code), *codings_of(above)]}
+    return keyed(merged, keys_of(code) + keys_of(above))
 
 
-def _siblings(resource: Resource, record: Record) -> Iterator[Resource]:
-    yield from resource.get("component", ())
+def _siblings(resource: Resource, record: Record) -> list[Resource]:
+    """What was recorded with a value: the components of its Observation, the members of a panel."""
+    found = [_sibling(component) for component in resource.get("component") or ()]
     for member in record.members_of(resource):
         if member.get("status") in _USABLE_OBSERVATION:
             values = {name: value for name, value in member.items() if name == "code" or name.startswith("value")}
-            yield {**values, "__member": member}
+            found.append(_sibling({**values, "__member": member}))
+    return found
+
+
+def _sibling(part: Resource) -> Resource:
+    code = part.get("code")
+    return {**part, "code": keyed(code, keys_of(code))} if code is not None else part
 
 
 def _usable_value(source: Resource, measurement: Measurement) -> tuple[Quantity | None, str]:

@@ -214,6 +214,8 @@ class Policy:
     rests_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # (resource type, coded element) -> code -> the facts it counts for: one look per code of a chart, not per fact
     coded: Mapping[tuple[str, str], Mapping[Key, tuple[str, ...]]] = field(default_factory=dict, repr=False)
+    # criterion, exclusion or document -> the same, through all that it reads
+    verdicts_rest_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     value_sets: frozenset[str] = frozenset()  # canonicals, with version, of every set that it reads
 
     @property

@@ -42,7 +42,8 @@ _PARTS = ("authorization", "criteria", "exclusions", "documents", "advice")
 _ID = re.compile(r"^[a-z0-9]+([.-][a-z0-9]+)*$")
 _NAME = re.compile(r"^[A-Z]([A-Za-z0-9_]){0,254}$")
 _COVERED = ("covered", "not-covered", "conditional")
-_PA_NEEDED = ("auth-needed", "no-auth", "satisfied", "conditional")
+# not `satisfied`: CRD q5 wants the id of the authorization then, and nothing here knows one yet
+_PA_NEEDED = ("auth-needed", "no-auth", "conditional")
 _INFO_NEEDED = ("performer", "location", "timeframe", "contract-window", "detail-code", "OTH")
 _DOCUMENT_KIND = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
 _WRITABLE = ("code", "modifier")
@@ -186,6 +187,7 @@ class _PlanReader:
         table_rules.check_reads(rows, exclusions, criteria, self.facts, self.faults)
         if self.faults.problems or start is None:
             return None
+        rests_on = self.facts.rests_on()
         return Policy(
             id=self.resource["id"],
             url=self.resource["url"],
@@ -208,7 +210,8 @@ class _PlanReader:
             questionnaire=self.parts["criteria"][1].get("definitionCanonical"),
             where=self.faults.where,
             resource=self.resource,
-            rests_on=self.facts.rests_on(),
+            rests_on=rests_on,
+            verdicts_rest_on=table_rules.rests_of_verdicts(criteria, exclusions, documents, self.facts, rests_on),
             coded=_coded(facts.values()),
             value_sets=frozenset(self.facts.used_value_sets),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cds_service.policy.faults import Faults
-from cds_service.policy.plan import Condition, Criterion, Exclusion, Outcome, Row
+from cds_service.policy.plan import Condition, Criterion, Document, Exclusion, Outcome, Row
 
 if TYPE_CHECKING:
     from cds_service.policy.fact_reader import FactReader
@@ -57,17 +57,58 @@ def check_reads(
     _check_circles(exclusions, criteria, facts, faults)
 
 
+def _graph(
+    criteria: Mapping[str, Criterion],
+    exclusions: Mapping[str, Exclusion],
+    documents: Mapping[str, Document],
+    facts: FactReader,
+) -> dict[str, set[str]]:
+    """Every fact and verdict with the names that it rests on at once."""
+    graph: dict[str, set[str]] = {name: set(reads) for name, reads in facts.fact_reads().items()}
+    for name, criterion in criteria.items():
+        graph[name] = _reads(criterion.applicability) | _reads(criterion.start) | set(criterion.children)
+    root = next(iter(criteria), None)
+    if root is not None:
+        graph[root] |= set(exclusions)  # an exclusion that fires changes the root
+    for name, exclusion in exclusions.items():
+        graph[name] = _reads(exclusion.condition)
+    for name, document in documents.items():
+        graph[name] = _reads(document.applicability) | _reads(document.start) | set(document.inputs)
+    return graph
+
+
+def rests_of_verdicts(
+    criteria: Mapping[str, Criterion],
+    exclusions: Mapping[str, Exclusion],
+    documents: Mapping[str, Document],
+    facts: FactReader,
+    rests_on: Mapping[str, frozenset[str]],
+) -> dict[str, frozenset[str]]:
+    """Criterion, exclusion or document -> the resource types whose failed look-up may leave it open.
+
+    Exclusions are left out of the root's: they only ever take something away from it.
+    """
+    graph = _graph(criteria, exclusions, documents, facts)
+    found: dict[str, frozenset[str]] = {}
+    for name in (*criteria, *exclusions, *documents):
+        kinds: frozenset[str] = frozenset()
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                kinds |= rests_on.get(one, frozenset())
+                waiting.extend(graph.get(one, set()) - (set(exclusions) if one in criteria else set()))
+        found[name] = kinds
+    return found
+
+
 def _check_circles(
     exclusions: Mapping[str, Exclusion], criteria: Mapping[str, Criterion], facts: FactReader, faults: Faults
 ) -> None:
-    graph: dict[str, set[str]] = {name: set(reads) for name, reads in facts.fact_reads().items()}
+    graph = _graph(criteria, exclusions, {}, facts)
     root = next(iter(criteria), None)
-    for name, criterion in criteria.items():
-        graph[name] = _reads(criterion.applicability) | _reads(criterion.start) | set(criterion.children)
-        if name == root:
-            graph[name] |= set(exclusions)  # an exclusion that fires changes the root
-    for name, exclusion in exclusions.items():
-        graph[name] = _reads(exclusion.condition)
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:

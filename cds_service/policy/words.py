@@ -18,7 +18,7 @@ from cds_service.policy.items import (
     number_words,
     unit_words,
 )
-from cds_service.policy.model import Evidence, Situation
+from cds_service.policy.model import Evidence, Situation, Status, Verdict
 from cds_service.policy.plan import Criterion, Document
 
 _MOST_LISTED = 3
@@ -67,9 +67,7 @@ def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Eviden
     return tuple(dict.fromkeys(found))
 
 
-def decided(
-    criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evidence, ...], situation: Situation
-) -> str:
+def decided(criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evidence, ...]) -> str:
     """Why a criterion is met or not: the values as a person reads them, then what was asked."""
     readings = [item for item in items if isinstance(item, Reading)]
     if readings:
@@ -102,8 +100,26 @@ def unknown(criterion: Criterion, facts: Facts, candidates: list[Any]) -> str:
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
-def not_recorded(criterion: Criterion) -> str:
-    return f"Not recorded: {criterion.title}"
+def of_verdicts(read: list[Verdict]) -> str | None:
+    """Why a criterion that rests on others stands as it does: each of those that are decided, with its status."""
+    said = [f"{one.title}: {_STATUS_WORDS[one.status]}" for one in read if one.status in _STATUS_WORDS]
+    return "; ".join(said) or None
+
+
+_STATUS_WORDS = {Status.MET: "met", Status.NOT_MET: "not met"}
+
+
+def of_group(own: Verdict, below: Status, children: list[Verdict]) -> str | None:
+    """The reason of a group that has a demand of its own: that of the demand, and which members go with it or lack."""
+    if own.status is not Status.MET or below is Status.NOT_MET:
+        return own.reason
+    named = "; ".join(one.title for one in children if one.status is below)
+    return f"{own.reason}; {'with' if below is Status.MET else 'still open'}: {named}" if named else own.reason
+
+
+def not_recorded(criterion: Criterion, candidates: tuple[Evidence, ...]) -> str:
+    seen = "; ".join(one.display for one in candidates[:_MOST_LISTED])
+    return f"Not recorded: {criterion.title}" + (f" (to judge: {seen})" if seen else "")
 
 
 def does_not_apply(criterion: Criterion) -> str:

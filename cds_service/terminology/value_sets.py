@@ -58,9 +58,7 @@ def read_value_set(resource: Mapping[str, Any], where: str) -> tuple[ValueSet | 
         else:
             expanded[key] = entry.get("display", entry["code"])
     if not expanded:
-        fault(
-            "expansion", "the set has no codes", "expand it: a set without an expansion would match nothing"
-        )
+        fault("expansion", "the set has no codes", "expand it: a set without an expansion would match nothing")
 
     for key, path in listed.items():
         if key not in expanded:
@@ -116,12 +114,7 @@ def _definition(resource: Mapping[str, Any], fault: Any) -> tuple[dict[Key, str]
         filters = include.get("filter", [])
         for n, one in enumerate(filters):
             key = coding_key(system, one.get("value"))
-            if (
-                system != ICD10CM
-                or one.get("property") != "concept"
-                or one.get("op") != "is-a"
-                or key is None
-            ):
+            if system != ICD10CM or one.get("property") != "concept" or one.get("op") != "is-a" or key is None:
                 fault(
                     f"{path}.filter[{n}]",
                     "only 'concept is-a <code>' of ICD-10-CM is understood",

@@ -12,6 +12,8 @@ STRUCTURE = f"{BASE}/StructureDefinition/"
 FHIRPATH = "text/fhirpath"
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
+CRD_CODES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+ADD_RR = "%line.modifier.code | 'RR'"
 CITED = [{"type": "documentation", "label": "II.A"}]
 
 
@@ -284,7 +286,7 @@ _PLAN: dict[str, Any] = {
                     "%`acme-oxygen.rest`.met",
                     code=[
                         *part("document"),
-                        {"coding": [{"system": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "code": "clinical"}]},
+                        {"coding": [{"system": CRD_CODES, "code": "clinical"}]},
                     ],
                     input=[retrieved("reports", "DocumentReference", "doc-report",
                                      dateFilter=window("date", "%orderDate - 90 days", "%onDate"))],
@@ -309,7 +311,7 @@ _PLAN: dict[str, Any] = {
                                     {"system": "http://terminology.hl7.org/CodeSystem/action-type", "code": "update"}
                                 ]
                             },
-                            "dynamicValue": [{"path": "modifier", "expression": fhirpath("%line.modifier.code | 'RR'")}],
+                            "dynamicValue": [{"path": "modifier", "expression": fhirpath(ADD_RR)}],
                         }
                     ],
                 )

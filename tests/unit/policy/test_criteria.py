@@ -17,6 +17,7 @@ from cds_service.policy.plan import Policy
 from tests.unit.policy.small_plan import definitions
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 REST, ROOM_AIR = "59417-6", {"code": {"coding": [{"system": LOINC, "code": "3151-8"}]},
                              "valueQuantity": {"value": 0, "system": UCUM, "code": "L/min"}}  # fmt: skip
 
@@ -204,7 +205,7 @@ def test_members_of_a_panel_are_read_with_its_time_status_and_context(policy: Po
 )
 def test_a_diagnosis_counts_by_its_code_and_its_statuses(policy: Policy, status: dict[str, Any], wanted: str) -> None:
     lung = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p1"},
-            "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J44.9"}]}, **status}  # fmt: skip
+            "code": {"coding": [{"system": ICD, "code": "J44.9"}]}, **status}  # fmt: skip
     result = judge(policy, lung)
     assert result.determination is not None
     verdict = next(one for one in result.determination.criteria if one.id == "acme-oxygen.lung")

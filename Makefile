@@ -1,0 +1,77 @@
+# What can be done here: `make` lists it. CI, pre-commit and the image call these targets, and nothing else.
+
+VENV   ?= .venv
+PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14
+HOST   ?= 127.0.0.1
+PORT   ?= 8080
+PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check coverage bench image format install verify clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.runtime ## start the server on this machine with the policies of this folder
+	@echo "CDS_CLIENT_AUTH=off: callers are not asked who they are, so only this machine is served."
+	@CDS_CLIENT_AUTH=off exec $(VENV)/bin/cds-service serve --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev ## the whole suite, the policies' own cases included
+	$(VENV)/bin/pytest -n auto
+
+check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans: under half a minute
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pytest -m docs
+	$(VENV)/bin/cds-service check
+
+coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test takes
+	$(VENV)/bin/pytest -n auto --cov --cov-report=term-missing:skip-covered
+
+bench: $(VENV)/.dev ## what an answer costs, beside a server that answers with a constant
+	$(VENV)/bin/python -m bench.run
+
+format: $(VENV)/.dev ## put the code in the house's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+image: ## build the container image (needs a container daemon)
+	docker build --tag cds-service .
+
+install: ## install the service, its policies inside, into VENV (the image's first step)
+	@$(MAKE) --no-print-directory $(VENV)/bin/python
+	$(PIP) install .
+
+verify: ## check the policies of the service installed in VENV (the image's second step)
+	$(VENV)/bin/cds-service check
+
+clean: ## remove the venv and the caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/bin/python:
+	@found=; bare=; \
+	for one in $(PYTHON); do \
+	  "$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  if "$$one" -c 'import ensurepip, venv' 2>/dev/null; then found=$$one; break; fi; \
+	  bare=$${bare:-$$one}; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+	  short=$$("$$bare" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+	  echo "$$bare cannot make a virtual environment: its venv package is missing." >&2; \
+	  echo "On Debian or Ubuntu: apt-get install $$short-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+	  echo "No Python 3.11 or newer among: $(PYTHON)" >&2; \
+	  echo "Install one (Debian 12: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV)

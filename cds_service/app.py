@@ -1,0 +1,97 @@
+"""create_app(settings): load, wire, register. The only composition root, and the only place with a clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+
+from flask import Flask
+
+from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
+from cds_service.crd import prefetch
+from cds_service.fhir.problem import Problem
+from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.load import load_catalogue
+from cds_service.policy.plan import Policy
+from cds_service.settings import Settings
+from cds_service.web.definitions import definitions
+from cds_service.web.discovery import discovery
+from cds_service.web.health import health
+from cds_service.web.hooks import hooks
+from cds_service.web.problems import refuse_in_one_shape
+
+_READ_OFF = 64 << 20
+
+
+class StartRefused(Exception):
+    """The service cannot start: carries every fault that was found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What the definition folders hold: the catalogue, the files as they stand, the policies' own cases."""
+
+    catalogue: Catalogue
+    files: tuple[DefinitionFile, ...]
+    cases: tuple[UnreadCases, ...]
+
+    def beside(self, cases: UnreadCases) -> Policy | None:
+        """The policy whose plan stands in the folder of these cases."""
+        folder = PurePath(cases.where).parent
+        for file in self.files:
+            resource = file.definition.resource
+            if resource["resourceType"] == "PlanDefinition" and PurePath(file.definition.where).parent == folder:
+                return self.catalogue.by_canonical(resource["url"], resource["version"])
+        return None
+
+
+def load_policies(settings: Settings) -> Policies:
+    """Read, check and compile the folders of `settings`. Raises StartRefused with every fault."""
+    folders = read_definition_folders(settings.plans, settings.valuesets)
+    definitions = [file.definition for file in folders.files]
+    catalogue, faults = load_catalogue(definitions, settings.disabled_policies)
+    problems = [*folders.problems, *faults]
+    if problems or catalogue is None:
+        raise StartRefused(problems)
+    return Policies(catalogue, folders.files, folders.cases)
+
+
+def clock(settings: Settings) -> Callable[[], datetime]:
+    """The instant of a call, in the service's zone: its calendar day is the one that policies count from."""
+    return lambda: datetime.now(settings.time_zone)
+
+
+def create_app(
+    settings: Settings,
+    now: Callable[[], datetime] | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> Flask:
+    """The service as a WSGI application. Raises StartRefused when its policies cannot be served.
+
+    `now` gives the instant of a call in the service's zone, `new_id` a fresh id: only a test passes its own.
+    """
+    policies = load_policies(settings)
+    now = now or clock(settings)
+    announced = prefetch.discovery(policies.catalogue)
+    services = {service["id"]: service["hook"] for service in announced["services"]}
+
+    app = Flask(__name__, static_folder=None)
+    # how much is read at all, so that too large a body can still be answered (see web/hooks.py)
+    app.config["MAX_CONTENT_LENGTH"] = max(settings.max_body + 1, _READ_OFF)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    refuse_in_one_shape(app, settings.max_body)
+    app.register_blueprint(health(len(policies.catalogue.policies)))
+    app.register_blueprint(discovery(announced))
+    ids = new_id or (lambda: str(uuid.uuid4()))
+    app.register_blueprint(hooks(services, policies.catalogue, now, ids, settings.public_url, settings.max_body))
+    held = ((file.definition.resource, file.text) for file in policies.files)
+    app.register_blueprint(definitions(held, lambda: now().date()))
+    return app

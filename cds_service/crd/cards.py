@@ -1,0 +1,216 @@
+"""Statements -> cards, few and most useful first. Pure; says nothing that a determination does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.crd.card_text import (
+    LONGEST_SUMMARY,
+    detail,
+    escaped,
+    item_words,
+    joined,
+    plain,
+    shortened,
+    summary,
+)
+from cds_service.crd.determination_json import determination_json
+from cds_service.crd.hook_request import Configuration
+from cds_service.crd.order_changes import apply_changes, new_order_like
+from cds_service.crd.statements import Statement
+from cds_service.policy.model import Advice, Determination, Status, Suggestion
+
+Card = dict[str, Any]
+
+_CARD_TYPES = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
+_LONGEST_NOTE = 1200
+_DISPLAYS = {"guideline": "Guideline", "claim": "Claim", "clinical-reminder": "Clinical Reminder"}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One determination and what it was made for."""
+
+    statement: Statement
+    determination: Determination
+
+    @property
+    def order(self) -> str:
+        return self.statement.line.reference
+
+
+def cards(
+    statements: Iterable[Statement],
+    configuration: Configuration,
+    new_id: Callable[[], str],
+    link: Callable[[str], str],
+) -> tuple[Card, ...]:
+    """The cards of an answer: criteria, suggested changes, suggested orders, notes; not more than wanted.
+
+    `link` gives the address of our own page of a policy. Source: CDS Hooks 2.0, Card Attributes; CRD 2.2, cards
+    page (External Reference, Propose Alternate Request, Identify Additional Orders, Instructions).
+    """
+    said = [Said(one, determination) for one in statements for determination in one.determinations]
+    found: list[Card] = []
+    if configuration.wants("guideline"):
+        found += (_criteria_card(group, link) for group in _by_policy_and_coverage(said))
+    if configuration.wants("claim"):
+        found += _suggestion_cards(said)
+    if configuration.wants("clinical-reminder"):
+        found += _notes(said)
+    return tuple(_with_ids(one, new_id) for one in found[: configuration.max_cards])
+
+
+def _with_ids(card: Card, new_id: Callable[[], str]) -> Card:
+    numbered = {"uuid": new_id(), **card}
+    if "suggestions" in card:
+        numbered["suggestions"] = [{"uuid": new_id(), **one} for one in card["suggestions"]]
+    return numbered
+
+
+# -- criteria ---------------------------------------------------------------------------------------------
+
+
+def _by_policy_and_coverage(said: Iterable[Said]) -> list[list[Said]]:
+    groups: dict[tuple[str, str], list[Said]] = {}
+    for one in said:
+        groups.setdefault((one.determination.policy, one.statement.coverage.key), []).append(one)
+    return list(groups.values())
+
+
+def _criteria_card(group: Sequence[Said], link: Callable[[str], str]) -> Card:
+    determinations = [one.determination for one in group]
+    first = determinations[0]
+    url = first.source_url if first.source_url is not None else link(first.policy_id)
+    text = detail([(one.order, one.determination) for one in group])
+    card = _card("guideline", first.payer_name, summary(determinations), text, group)
+    if any(map(_wants_attention, determinations)):
+        card["indicator"] = "warning"
+    card["links"] = [{"label": plain(first.source), "url": url, "type": "absolute"}]
+    card["extension"]["cds-service.determinations"] = [
+        determination_json(one.determination, one.order, one.statement.coverage.key) for one in group
+    ]
+    return card
+
+
+def _wants_attention(determination: Determination) -> bool:
+    """Something is missing, or the order as written is excluded. Never 'critical': CRD, resp-1 and resp-2."""
+    root = determination.root
+    lacking = (one for one in determination.documents if one.counts and one.status not in _NOTHING_LACKING)
+    return (
+        determination.covered != "covered"
+        or bool(determination.info_needed)
+        or bool(determination.exclusions)
+        or (root is not None and root.status in (Status.UNKNOWN, Status.NOT_MET))
+        or any(lacking)
+    )
+
+
+_NOTHING_LACKING = ("on-file", "not-applicable")
+
+
+def _card(topic: str, payer_name: str, line: str, text: str, said: Sequence[Said]) -> Card:
+    orders = dict.fromkeys(one.order for one in said)
+    coding = {"system": _CARD_TYPES, "code": topic, "display": _DISPLAYS[topic]}
+    return {
+        "summary": shortened(plain(line), LONGEST_SUMMARY),
+        "detail": text,
+        "indicator": "warning" if any(one.determination.urgent for one in said) else "info",
+        "source": {"label": plain(payer_name), "topic": coding},
+        "extension": {"davinci-crd.associated-resource": [{"reference": one} for one in orders]},
+    }
+
+
+# -- suggestions ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """One suggestion for one order, as the order would then be."""
+
+    said: Said
+    advice: Advice
+    suggestion: Suggestion
+    resource: dict[str, Any]
+
+
+def _suggestion_cards(said: Sequence[Said]) -> Iterator[Card]:
+    """Changes to orders first, then orders to add; the same advice for several orders is one card."""
+    for kind in ("update", "create"):
+        groups: dict[tuple[str, str, str | None], list[_Proposal]] = {}
+        for one in _proposals(said, kind):
+            shared = (one.said.determination.payer_name, one.advice.title, one.advice.detail)
+            groups.setdefault(shared, []).append(one)
+        for group in groups.values():
+            yield from _split_by_order(group, kind)
+
+
+def _proposals(said: Sequence[Said], kind: str) -> Iterator[_Proposal]:
+    known: list[tuple[str, dict[str, Any]]] = []
+    for one in said:
+        order = one.statement.line.order.echo
+        for advice in one.determination.advice:
+            for suggestion in advice.suggestions:
+                if suggestion.kind != kind:
+                    continue
+                write = apply_changes if kind == "update" else new_order_like
+                resource = write(order, suggestion.changes)
+                # an order that says so already; the same order asked for by two lines or under two coverages
+                if resource == order or (kind, resource) in known:
+                    continue
+                known.append((kind, resource))
+                yield _Proposal(one, advice, suggestion, resource)
+
+
+def _split_by_order(group: Sequence[_Proposal], kind: str) -> Iterator[Card]:
+    by_order: dict[str, list[_Proposal]] = {}
+    for one in group:
+        by_order.setdefault(one.said.order, []).append(one)
+    if any(len(alternatives) > 1 for alternatives in by_order.values()):
+        # alternatives for one order exclude each other, so each order has a card of its own
+        yield from (_suggestion_card(one, kind, "at-most-one") for one in by_order.values())
+    else:
+        yield _suggestion_card(group, kind, "any")
+
+
+def _suggestion_card(group: Sequence[_Proposal], kind: str, behaviour: str) -> Card:
+    first = group[0]
+    said = [one.said for one in group]
+    text = _note_text(first.advice, said)
+    card = _card("claim", first.said.determination.payer_name, first.advice.title, text, said)
+    several = len({one.order for one in said}) > 1
+    card["selectionBehavior"] = behaviour
+    card["suggestions"] = [_suggestion(one, kind, several) for one in group]
+    return card
+
+
+def _suggestion(proposal: _Proposal, kind: str, several: bool) -> dict[str, Any]:
+    label = plain(proposal.suggestion.label)
+    if several and kind == "update":
+        label = f"{label} ({proposal.said.determination.code})"
+    action = {"type": kind, "description": label, "resource": proposal.resource}
+    return {"label": label, "actions": [action]}
+
+
+# -- notes ------------------------------------------------------------------------------------------------
+
+
+def _notes(said: Iterable[Said]) -> Iterator[Card]:
+    """Advice without an action, each note once, whichever orders it is for."""
+    groups: dict[tuple[str, str, str | None], list[tuple[Said, Advice]]] = {}
+    for one in said:
+        for advice in one.determination.advice:
+            if not advice.suggestions:
+                shared = (one.determination.payer_name, advice.title, advice.detail)
+                groups.setdefault(shared, []).append((one, advice))
+    for (payer_name, title, _), group in groups.items():
+        orders = [one for one, _ in group]
+        yield _card("clinical-reminder", payer_name, title, _note_text(group[0][1], orders), orders)
+
+
+def _note_text(advice: Advice, said: Iterable[Said]) -> str:
+    """The note, and which orders it is for: CRD 2.2, dev-24, wants that in words."""
+    orders = f"For: {joined(item_words(one.determination) for one in said)}."
+    return f"{escaped(advice.detail, _LONGEST_NOTE)}\n\n{orders}" if advice.detail else orders

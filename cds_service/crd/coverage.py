@@ -1,0 +1,259 @@
+"""Coverage and its payor -> payer, product and programme; the coverages an order is answered under. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from cds_service.crd.orders import DraftLine
+from cds_service.fhir.codings import codings_of
+from cds_service.fhir.dates import parse_date
+from cds_service.fhir.problem import Problem
+from cds_service.fhir.record import Record
+from cds_service.fhir.references import literal_reference, own_reference
+from cds_service.policy.payers import Payer, Programme, fold, says
+
+Resource = Mapping[str, Any]
+Standing = Literal["active", "ended", "unread"]
+
+# FHIR R4 fm-status, less 'active'
+_NOT_ACTIVE = frozenset({"cancelled", "draft", "entered-in-error"})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCoverage:
+    """A coverage that an order is answered under.
+
+    `reference` is a Reference as the EHR knows the Coverage. `standing` is 'active' (then `payer` is set, and
+    `view` is what policies see), 'ended' or 'unread'; `why` says in words what is wrong with the last two.
+    """
+
+    reference: Mapping[str, Any]
+    standing: Standing
+    payer: Payer | None = None
+    view: Mapping[str, Any] | None = None
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """The reference as text."""
+        return literal_reference(self.reference) or "Coverage"
+
+
+def coverages_of(
+    lines: Sequence[DraftLine],
+    record: Record,
+    payers: Sequence[Payer],
+    on_date: date,
+    not_looked_up: Mapping[str, str],
+) -> dict[str, tuple[OrderCoverage, ...]] | Problem:
+    """For each order (by reference) the coverages it is answered under; a Problem where no order has one.
+
+    `order.insurance` says which; else the patient's active coverages whose payer is served here. A coverage
+    of another payer beside them changes nothing. Source: CRD 2.2, found-31 and found-32 (400, 412), resp-43
+    (a reference that cannot be read), resp-45 (coverage that has ended).
+    """
+    held = _Coverages(record, payers, on_date)
+    found = {one.reference: held.of_order(one.order.resource) for one in lines}
+    if any(found.values()):
+        return found
+    return held.problem(not_looked_up)
+
+
+class _Coverages:
+    """The coverages of one call, read against the payers served here."""
+
+    def __init__(self, record: Record, payers: Sequence[Payer], on_date: date) -> None:
+        self.record = record
+        self.payers = payers
+        self.on_date = on_date
+        self.of_other_payers: list[str] = []
+        self._patients_own: tuple[OrderCoverage, ...] | None = None
+
+    def of_order(self, order: Resource) -> tuple[OrderCoverage, ...]:
+        insurance = list(_insurance(order))
+        if not insurance:
+            return self.patients_own()
+        read = (self.named(reference, order) for reference in insurance)
+        return tuple(one for one in read if one is not None)
+
+    def named(self, reference: Mapping[str, Any], order: Resource) -> OrderCoverage | None:
+        """The coverage that an order names; None where it is another payer's."""
+        coverage = self.record.resolve(reference, within=order)
+        if coverage is None or coverage.get("resourceType") != "Coverage":
+            return OrderCoverage(reference, "unread", why="The coverage that the order names could not be read.")
+        return self.read(coverage, reference)
+
+    def patients_own(self) -> tuple[OrderCoverage, ...]:
+        """Active coverages served here; without any, the one that ended last; without that, those unread."""
+        if self._patients_own is None:
+            held = sorted(self.record.of_type("Coverage"), key=_end, reverse=True)
+            read = [self.read(one, _reference_to(one)) for one in held]
+            by_standing: dict[Standing, list[OrderCoverage]] = {"active": [], "ended": [], "unread": []}
+            for one in read:
+                if one is not None:
+                    by_standing[one.standing].append(one)
+            self._patients_own = tuple(by_standing["active"] or by_standing["ended"][:1] or by_standing["unread"])
+        return self._patients_own
+
+    def read(self, coverage: Resource, reference: Mapping[str, Any]) -> OrderCoverage | None:
+        payors = list(self.payors(coverage))
+        payer, programme = _payer_of(payors, self.payers)
+        if payer is None:
+            if any(_names_a_payer(one, self.payers) for one in payors):
+                self.of_other_payers.append(literal_reference(reference) or "Coverage")
+                return None
+            return OrderCoverage(reference, "unread", why="The payer of the coverage could not be read.")
+        why = _why_not_active(coverage, self.on_date)
+        if why:
+            return OrderCoverage(reference, "ended", payer, why=why)
+        return OrderCoverage(reference, "active", payer, _view(coverage, payer, programme))
+
+    def payors(self, coverage: Resource) -> Iterator[_Payor]:
+        for reference in _objects(coverage.get("payor")):
+            resolved = self.record.resolve(reference, within=coverage) or {}
+            identifiers = [*_objects(reference.get("identifier")), *_objects(resolved.get("identifier"))]
+            names = (reference.get("display"), resolved.get("name"))
+            yield _Payor(
+                names=frozenset(fold(one) for one in names if isinstance(one, str)) - {""},
+                identifiers=frozenset(_system_and_value(one) for one in identifiers),
+            )
+
+    def problem(self, not_looked_up: Mapping[str, str]) -> Problem:
+        if self.of_other_payers:
+            served = ", ".join(one.name for one in self.payers)
+            fix = f"send a coverage of a payer that is served: {served}"
+            where = f"{self.of_other_payers[0]}.payor"
+            return Problem("invalid", where, "the payer is not served here", fix, "business-rule")
+        for fault in self.record.faults:
+            if fault.resource_type == "Coverage":
+                return Problem("invalid", fault.where, fault.what, "send the Coverage as FHIR R4 writes it")
+        if "Coverage" in not_looked_up:
+            fix = "send the patient's coverage in prefetch"
+            return Problem("unavailable", "prefetch.coverage", not_looked_up["Coverage"], fix)
+        fix = "send the coverage under which the orders are to be judged"
+        return Problem("invalid", "prefetch.coverage", "no Coverage of this patient", fix, "required")
+
+
+@dataclass(frozen=True, slots=True)
+class _Payor:
+    """What a Coverage says of its payor: names, folded, and (system, value) of identifiers."""
+
+    names: frozenset[str]
+    identifiers: frozenset[tuple[str, str]]
+
+
+def _payer_of(payors: Sequence[_Payor], payers: Sequence[Payer]) -> tuple[Payer | None, Programme | None]:
+    """The payer served here that one of these is, and the programme if it goes by the name of one."""
+    for payor in payors:
+        # an identifier tells more than a name does: all payers are asked for it first
+        for payer in payers:
+            if payor.identifiers & payer.identifiers:
+                return payer, _programme_named(payor, payer)
+        for payer in payers:
+            if _contradicts(payor, payer):
+                continue
+            programme = _programme_named(payor, payer)
+            if programme is not None or payor.names & payer.names:
+                return payer, programme
+    return None, None
+
+
+def _programme_named(payor: _Payor, payer: Payer) -> Programme | None:
+    return next((one for one in payer.programmes if payor.names & one.aliases), None)
+
+
+def _contradicts(payor: _Payor, payer: Payer) -> bool:
+    """Whether an identifier in a system that is configured for this payer is not one of the payer's."""
+    systems = {system for system, _ in payer.identifiers}
+    return any(system in systems for system, _ in payor.identifiers)
+
+
+def _names_a_payer(payor: _Payor, payers: Iterable[Payer]) -> bool:
+    # an identifier in a system that is nobody's here (an NPI) names nobody
+    return bool(payor.names) or any(_contradicts(payor, payer) for payer in payers)
+
+
+def _insurance(order: Resource) -> Iterator[Mapping[str, Any]]:
+    """The coverages that an order names. `insurance` may name ClaimResponses too: those are no coverages."""
+    for reference in _objects(order.get("insurance")):
+        if reference.get("type") != "ClaimResponse" and "ClaimResponse/" not in (literal_reference(reference) or ""):
+            yield reference
+
+
+def _why_not_active(coverage: Resource, on_date: date) -> str:
+    """Status and period decide together (contract); what neither says does not end a coverage."""
+    status = coverage.get("status")
+    if isinstance(status, str) and status.strip().lower() in _NOT_ACTIVE:
+        return f"The coverage is not active: its status is '{status.strip().lower()}'."
+    period = coverage.get("period")
+    period = period if isinstance(period, Mapping) else {}
+    start, end = (parse_date(one) if isinstance(one, str) else None for one in map(period.get, ("start", "end")))
+    if end is not None and end.last_day < on_date:
+        return f"The coverage ended on {end.last_day.isoformat()}."
+    if start is not None and start.first_day > on_date:
+        return f"The coverage begins on {start.first_day.isoformat()} only."
+    return ""
+
+
+def _view(coverage: Resource, payer: Payer, named: Programme | None) -> dict[str, Any]:
+    """What policies see of a coverage: payer, product (the plan as the card calls it), programme codes."""
+    texts = [fold(text) for text in _says(coverage)]
+    programmes = [
+        one
+        for one in payer.programmes
+        if one is named or any(says(text, words) for words in one.words for text in texts)
+    ]
+    view: dict[str, Any] = {
+        "payer": payer.id,
+        "product": list(_plan_names(coverage)),
+        "programme": [one.code for one in programmes],
+    }
+    if programmes:
+        view["programmeName"] = programmes[0].name
+    return view
+
+
+def _says(coverage: Resource) -> Iterator[str]:
+    """The texts in which a coverage tells its programme: class names and values, and its type."""
+    kind = coverage.get("type")
+    texts = [one.get(part) for one in _objects(coverage.get("class")) for part in ("name", "value")]
+    texts += [one.get(part) for one in codings_of(kind) for part in ("code", "display")]
+    texts.append(kind.get("text") if isinstance(kind, Mapping) else None)
+    return (one for one in texts if isinstance(one, str))
+
+
+def _plan_names(coverage: Resource) -> Iterator[str]:
+    for one in _objects(coverage.get("class")):
+        if any(coding.get("code") == "plan" for coding in codings_of(one.get("type"))):
+            yield from (text for part in ("name", "value") if isinstance(text := one.get(part), str))
+
+
+def _reference_to(coverage: Resource) -> Mapping[str, Any]:
+    if isinstance(coverage.get("id"), str):
+        return {"reference": own_reference(coverage)}
+    # without an id the EHR can find its Coverage again by its own identifier only
+    identifier = next(iter(_objects(coverage.get("identifier"))), None)
+    return {"type": "Coverage", "identifier": identifier} if identifier else {"type": "Coverage"}
+
+
+def _end(coverage: Resource) -> str:
+    period = coverage.get("period")
+    end = period.get("end") if isinstance(period, Mapping) else None
+    return end if isinstance(end, str) else ""
+
+
+def _system_and_value(identifier: Mapping[str, Any]) -> tuple[str, str]:
+    system, value = identifier.get("system"), identifier.get("value")
+    return (
+        system.strip() if isinstance(system, str) else "",
+        value.strip() if isinstance(value, str) else "",
+    )
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        return [value]
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

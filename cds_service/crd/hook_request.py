@@ -1,0 +1,311 @@
+"""A CDS Hooks call: bytes -> HookRequest, checked once. Pure. Knows no policy; judges no chart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from cds_service.crd.envelope import read_envelope
+from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault
+from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, type_of
+from cds_service.fhir.problem import Problem
+from cds_service.fhir.references import literal_reference, own_reference, reference_key
+
+PrefetchState = Literal["given", "empty", "partial", "failed"]
+
+
+class Given(NamedTuple):
+    """A resource as it came: where it stands in the call, itself, and the fullUrl of its Bundle entry."""
+
+    where: str
+    resource: Any
+    full_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the caller wants to see. `off` holds the card types that were switched off."""
+
+    off: frozenset[str] = frozenset()
+    max_cards: int = DEFAULT_MAX_CARDS
+
+    def wants(self, card_type: str) -> bool:
+        return card_type not in self.off
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """One call of a hook, as far as an answer needs it.
+
+    `resources` are the chart: prefetch, and what lies beside the orders in the draft. `prefetch_state` is by
+    resource type; `shown` are the types that came in prefetch, under whatever key.
+    """
+
+    hook: str
+    hook_instance: str
+    crd_version: str
+    patient_id: str
+    encounter_id: str | None
+    user_id: str
+    fhir_server: str | None
+    orders: tuple[DraftOrder, ...]
+    resources: tuple[Given, ...]
+    prefetch_state: Mapping[str, PrefetchState]
+    shown: frozenset[str]
+    configuration: Configuration
+
+    def not_looked_up(self, resource_types: Iterable[str]) -> dict[str, str]:
+        """Of these types, those that nothing is known of, and why: an absence among them proves nothing."""
+        found: dict[str, str] = {}
+        for resource_type in resource_types:
+            match self.prefetch_state.get(resource_type):
+                case "failed":
+                    found[resource_type] = f"the EHR could not look up {resource_type}"
+                case "partial":
+                    found[resource_type] = f"the EHR sent only the first page of {resource_type}"
+                case _ if not self._is_given(resource_type):
+                    found[resource_type] = f"the EHR sent no {resource_type} with the call"
+        return found
+
+    def _is_given(self, resource_type: str) -> bool:
+        match resource_type:
+            case "Patient":
+                return self._holds(resource_type, self.patient_id)
+            case "Encounter":
+                # without an encounterId there is no encounter to know of
+                return self.encounter_id is None or self._holds(resource_type, self.encounter_id)
+            case _:
+                return resource_type in self.prefetch_state or resource_type in self.shown
+
+    def _holds(self, resource_type: str, identity: str) -> bool:
+        return any(
+            _resource_type(one.resource) == resource_type and one.resource.get("id") == identity
+            for one in self.resources
+        )
+
+
+def parse_hook_request(body: bytes, hook: str) -> HookRequest | Problem:
+    """The body of a call to a service for `hook` -> the request, or what is wrong with it.
+
+    Unknown members are passed over everywhere (CRD 2.2, hook-23, dev-17).
+    """
+    document = read_envelope(body, hook)
+    if isinstance(document, Problem):
+        return document
+    extension = document.get("extension")
+    extension = extension if isinstance(extension, dict) else {}
+    version = _version(extension.get("davinci-crd.requestedVersion"))
+    if isinstance(version, Problem):
+        return version
+    context = document["context"]
+    patient_id = context["patientId"].removeprefix("Patient/")
+    draft = _draft(context["draftOrders"])
+    prefetch = document.get("prefetch") or {}
+    fault = _draft_fault(draft, patient_id, document.get("fhirServer")) or _prefetch_fault(prefetch)
+    if fault is not None:
+        return fault
+    prefetched, states = _prefetched(prefetch)
+    return HookRequest(
+        hook=hook,
+        hook_instance=document["hookInstance"],
+        crd_version=version,
+        patient_id=patient_id,
+        encounter_id=(context.get("encounterId") or "").removeprefix("Encounter/") or None,
+        user_id=context["userId"],
+        fhir_server=document.get("fhirServer"),
+        orders=_orders(draft, body),
+        resources=(*(one for one in draft if not _is_order(one.resource)), *prefetched),
+        prefetch_state=states,
+        shown=frozenset(_resource_type(one.resource) for one in prefetched),
+        configuration=_configuration(extension.get("davinci-crd.configuration")),
+    )
+
+
+# -- the extensions of CRD -------------------------------------------------------------------------------
+
+_RENDERED = re.compile(r"2\.2(\.\d+)?")
+_UNDERSTOOD = frozenset({"2.0", "2.0.1", "2.1", "2.1.0"})
+
+
+def _version(requested: Any) -> str | Problem:
+    # CRD 2.2, dev-3: a version that is not supported gets an error
+    if requested is None:
+        return "2.2"
+    text = str(requested) if isinstance(requested, str | float) else ""
+    if _RENDERED.fullmatch(text):
+        return "2.2"
+    where = "extension.davinci-crd.requestedVersion"
+    what = f"CRD {text} is not written here yet" if text in _UNDERSTOOD else "not a version of CRD that is known here"
+    return Problem("not-supported", where, what, "ask for 2.2, or leave the version out")
+
+
+def _configuration(sent: Any) -> Configuration:
+    """Obeys what makes sense and passes over the rest (CRD 2.2, dev-6, dev-14, dev-15, dev-17)."""
+    if not isinstance(sent, dict):
+        return Configuration()
+    limit = sent.get("max-cards")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        limit = DEFAULT_MAX_CARDS
+    return Configuration(frozenset(code for code, value in sent.items() if value is False), limit)
+
+
+# -- the draft -------------------------------------------------------------------------------------------
+
+
+def _draft(bundle: dict[str, Any]) -> list[Given]:
+    return [_given("context.draftOrders", n, entry) for n, entry in enumerate(bundle.get("entry", ()))]
+
+
+def _given(bundle: str, place: int, entry: Any) -> Given:
+    """An entry of a Bundle as a resource; None for the resource where the entry has none."""
+    if not isinstance(entry, dict):
+        return Given(f"{bundle}.entry[{place}]", None)
+    return Given(f"{bundle}.entry[{place}].resource", entry.get("resource"), entry.get("fullUrl"))
+
+
+def _resource_type(resource: Any) -> str:
+    kind = resource.get("resourceType") if isinstance(resource, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _is_order(resource: Any) -> bool:
+    return _resource_type(resource) in ORDER_TYPES
+
+
+def _draft_fault(draft: list[Given], patient_id: str, fhir_server: str | None) -> Problem | None:
+    """The first thing that keeps an order from being answered. What is beside the orders cannot."""
+    seen: set[str] = set()
+    for where, resource, _ in draft:
+        if not _resource_type(resource):
+            # passed over in silence it might have been an order
+            return Problem("invalid", where, "no resource with a resourceType", "send an order", "structure")
+        if not _is_order(resource):
+            continue
+        fault = order_fault(resource)
+        if fault is not None:
+            return Problem("invalid", f"{where}.{fault.element}", fault.what, fault.fix)
+        reference = own_reference(resource)
+        if reference in seen:
+            return Problem("invalid", f"{where}.id", "two orders have this id", "give each order an id of its own")
+        seen.add(reference)
+        owner = resource.get("subject") or resource.get("patient")
+        key = reference_key(literal_reference(owner), fhir_server)
+        if key is not None and key.startswith("Patient/") and key != f"Patient/{patient_id}":
+            what = "the order is not for the patient of context.patientId"
+            return Problem("invalid", where, what, "send the orders of one patient in one call", "business-rule")
+    if not seen:
+        types = ", ".join(sorted(ORDER_TYPES))
+        what = "no order among the entries"
+        return Problem("invalid", "context.draftOrders.entry", what, f"send at least one of {types}", "required")
+    return None
+
+
+def _orders(draft: list[Given], body: bytes) -> tuple[DraftOrder, ...]:
+    places = [n for n, one in enumerate(draft) if _is_order(one.resource)]
+    echoes: Mapping[int, Any] = {}
+    if any(_holds_float(draft[n].resource) for n in places):
+        echoes = _as_written(body, places)
+    return tuple(DraftOrder(draft[n].where, draft[n].resource, echoes.get(n, draft[n].resource)) for n in places)
+
+
+def _holds_float(value: Any) -> bool:
+    if value.__class__ is dict:
+        return any(_holds_float(one) for one in value.values())
+    if value.__class__ is list:
+        return any(_holds_float(one) for one in value)
+    return value.__class__ is float
+
+
+def _as_written(body: bytes, places: list[int]) -> dict[int, Any]:
+    """The orders at these places with each number as a fragment of the body: a float does not know its zeros.
+
+    FHIR R4, decimal: the precision of what was sent is to be kept.
+    """
+
+    def whole(digits: str) -> Any:
+        # beyond 64 bits a number is not orjson's to write
+        return int(digits) if len(digits) < 19 else orjson.Fragment(digits)
+
+    text = body.decode("utf-8")
+    reader = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=whole)
+    found = list(_DRAFT.finditer(text))
+    entries: Any = None
+    if len(found) == 1:
+        # the name stands once in the whole body: the chart around it need not be read again
+        draft, _ = reader.raw_decode(text, found[0].end())
+        entries = draft.get("entry") if isinstance(draft, dict) else None
+    if not isinstance(entries, list) or len(entries) <= places[-1]:
+        entries = reader.decode(text)["context"]["draftOrders"]["entry"]
+    return {n: entries[n]["resource"] for n in places}
+
+
+_DRAFT = re.compile(r'"draftOrders"\s*:\s*')
+
+
+# -- prefetch --------------------------------------------------------------------------------------------
+
+
+def _prefetch_fault(prefetch: dict[str, Any]) -> Problem | None:
+    for key, value in prefetch.items():
+        if value is not None and not isinstance(value, dict):
+            fix = "send a resource, or null where the look-up found nothing"
+            return Problem("invalid", f"prefetch.{key}", "not a resource", fix, "structure")
+    return None
+
+
+def _prefetched(prefetch: dict[str, Any]) -> tuple[list[Given], dict[str, PrefetchState]]:
+    """All resources under all keys, and how each key's look-up went, by the type that the key stands for."""
+    found: list[Given] = []
+    states: dict[str, PrefetchState] = {}
+    for key, value in prefetch.items():
+        before = len(found)
+        failed, partial = _collect(f"prefetch.{key}", value, found)
+        state: PrefetchState = "given" if len(found) > before else "empty"
+        if failed or partial:
+            state = "failed" if failed else "partial"
+        resource_type = type_of(key)
+        states[resource_type] = max(state, states.get(resource_type, "empty"), key=_WORST_LAST.index)
+    return found, states
+
+
+_WORST_LAST: list[PrefetchState] = ["empty", "given", "partial", "failed"]
+
+
+def _collect(where: str, value: Any, found: list[Given]) -> tuple[bool, bool]:
+    """Add a prefetch value's resources to `found`; whether its look-up failed, and whether it is cut off."""
+    failed = partial = False
+    waiting = [Given(where, value)] if value is not None else []
+    while waiting:
+        one = waiting.pop()
+        match _resource_type(one.resource):
+            case "OperationOutcome":
+                failed = failed or _is_failure(one.resource)
+            case "Bundle":
+                entries = one.resource.get("entry", [])
+                if not isinstance(entries, list):
+                    failed = True
+                    continue
+                # pages are not fetched here: what lies on the next one is not known
+                partial = partial or _has_next_page(one.resource)
+                waiting.extend(_given(one.where, n, entries[n]) for n in reversed(range(len(entries))))
+            case _:
+                found.append(one)
+    return failed, partial
+
+
+def _is_failure(outcome: dict[str, Any]) -> bool:
+    """A look-up that failed, unless all that is said of it is for information (FHIR R4, Search: outcomes)."""
+    issues = outcome.get("issue")
+    if not isinstance(issues, list) or not issues:
+        return True
+    return not all(isinstance(one, dict) and one.get("severity") == "information" for one in issues)
+
+
+def _has_next_page(bundle: dict[str, Any]) -> bool:
+    links = bundle.get("link")
+    return isinstance(links, list) and any(isinstance(one, dict) and one.get("relation") == "next" for one in links)

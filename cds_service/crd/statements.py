@@ -1,0 +1,76 @@
+"""What is said of one order under one coverage: determinations, or why there is none. Renders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cds_service.crd.coverage import OrderCoverage
+from cds_service.crd.orders import DraftLine
+from cds_service.fhir.codings import CPT, canonical_system
+from cds_service.policy.model import Determination
+
+_CRD_CODES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+_LOCAL_CODES = "https://cds-service.example.org/fhir/CodeSystem/coverage-reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why an order has no determination: CRD's code for `covered`, a reason in words, its coding if any."""
+
+    covered: Literal["indeterminate", "not-covered"]
+    text: str
+    system: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One order under one coverage. Either `determinations` holds something, or `silence` says why not."""
+
+    line: DraftLine
+    coverage: OrderCoverage
+    assertion_id: str
+    determinations: tuple[Determination, ...] = ()
+    silence: Silence | None = None
+
+
+def no_policy_held(line: DraftLine, payer_name: str) -> Silence:
+    """No policy in force speaks of the order. Not an answer about authorization, in either direction."""
+    billed = billing_code(line)
+    if billed is None:
+        text = (
+            "No billing code was found on this order, so no policy could be looked up. Add the HCPCS code "
+            "to the codings of what is ordered. This is not an answer about authorization."
+        )
+    else:
+        text = (
+            f"No policy of {payer_name} for {billed['code']} is held here. This is not an answer about "
+            f"authorization: ask {payer_name}."
+        )
+    return Silence("indeterminate", text, _LOCAL_CODES, "no-policy-held")
+
+
+def not_to_be_performed() -> Silence:
+    """CRD 2.2 profiles: doNotPerform is understood; such an order asks for nothing to be covered."""
+    return Silence("indeterminate", "The order asks that something is not done: there is nothing to authorize.")
+
+
+def of_coverage(coverage: OrderCoverage) -> Silence:
+    """CRD 2.2, resp-45: ended coverage is not covered; resp-43: what cannot be read is indeterminate."""
+    if coverage.standing == "ended":
+        return Silence("not-covered", coverage.why, _CRD_CODES, "no-active-coverage")
+    text = f"{coverage.why} Nothing was determined: send the coverage and its payer with the call, and ask again."
+    return Silence("indeterminate", text, _CRD_CODES, "technical")
+
+
+def billing_code(line: DraftLine) -> Mapping[str, Any] | None:
+    """The Coding under which the order is billed, as policies read it: HCPCS, else CPT, else None."""
+    if "code" in line.line:
+        return {"system": line.line["code"]["system"], "code": line.line["code"]["code"]}
+    for coding in line.line["concept"]:
+        system, code = coding.get("system"), coding.get("code")
+        if isinstance(system, str) and isinstance(code, str) and canonical_system(system) == CPT:
+            return {"system": CPT, "code": code}
+    return None

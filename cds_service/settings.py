@@ -1,0 +1,182 @@
+"""The environment -> frozen settings. The only reader of the environment. Knows no policies and no HTTP."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from cds_service.fhir.problem import Problem
+
+ClientAuth = Literal["required", "off"]
+T = TypeVar("T")
+
+# The test suite has its own names, and a container platform that knows a service called "cds-service" sets
+# CDS_SERVICE_HOST and the like in every container beside it: neither is a misspelt setting.
+_NOT_OURS = ("CDS_TEST_", "CDS_SERVICE_")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment chose. Build it with `read_settings`; every field is already checked."""
+
+    client_auth: ClientAuth
+    public_url: str | None  # without a slash at its end; None: the address that the call came to
+    plans: Path
+    valuesets: Path
+    time_zone: ZoneInfo
+    default_crd_version: str
+    hook_budget: float  # seconds
+    disabled_policies: frozenset[str]
+    max_body: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table below: its name, the default in words, and what it means."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+# The one table: `serve --help` prints it, docs/settings.md is held against it, unknown names are compared
+# with it.
+SETTINGS = (
+    Setting(
+        "CDS_CLIENT_AUTH",
+        "required",
+        "required or off. off serves loopback addresses only; required is refused until client authentication exists",
+    ),
+    Setting("CDS_PUBLIC_URL", "the address called", "base URL as clients see it, for links on cards"),
+    Setting("CDS_PLANS", "those shipped", "folder of the policies"),
+    Setting("CDS_VALUESETS", "those shipped", "folder of the value sets"),
+    Setting("CDS_TIME_ZONE", "America/New_York", "the zone whose calendar day counts when a call arrives"),
+    Setting("CDS_DEFAULT_CRD_VERSION", "2.2", "CRD version of a call that names none; so far 2.2"),
+    Setting("CDS_HOOK_BUDGET", "4.5", "seconds within which a hook is answered; above 0, at most 5"),
+    Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
+    Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
+)
+_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+def settings_from_environment() -> tuple[Settings | None, list[Problem]]:
+    """The settings of this process, or every fault in them."""
+    return read_settings(os.environ)
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
+    """Settings from the CDS_ variables of `environ`, or all that is wrong with them. "" counts as unset."""
+    chosen = {name: value.strip() for name, value in environ.items() if name in _DEFAULTS and value.strip()}
+    problems = _unknown_names(environ)
+
+    def read(name: str, parse: Callable[[str], T], unset: T) -> T:
+        if name not in chosen:
+            return unset
+        try:
+            return parse(chosen[name])
+        except _Wrong as wrong:
+            problems.append(Problem("invalid", name, wrong.what, wrong.fix))
+            return unset
+
+    settings = Settings(
+        client_auth=read("CDS_CLIENT_AUTH", _client_auth, "required"),
+        public_url=read("CDS_PUBLIC_URL", _public_url, None),
+        plans=read("CDS_PLANS", _folder, _shipped("plans")),
+        valuesets=read("CDS_VALUESETS", _folder, _shipped("valuesets")),
+        time_zone=read("CDS_TIME_ZONE", _time_zone, ZoneInfo(_DEFAULTS["CDS_TIME_ZONE"])),
+        default_crd_version=read("CDS_DEFAULT_CRD_VERSION", _crd_version, _DEFAULTS["CDS_DEFAULT_CRD_VERSION"]),
+        hook_budget=read("CDS_HOOK_BUDGET", _hook_budget, float(_DEFAULTS["CDS_HOOK_BUDGET"])),
+        disabled_policies=read("CDS_DISABLED_POLICIES", _ids, frozenset()),
+        max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
+    )
+    return (None if problems else settings), problems
+
+
+class _Wrong(ValueError):
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+def _unknown_names(environ: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    for name in sorted(environ):
+        if not name.startswith("CDS_") or name.startswith(_NOT_OURS) or name in _DEFAULTS:
+            continue
+        near = difflib.get_close_matches(name, _DEFAULTS, n=1)
+        fix = f"did you mean {near[0]}?" if near else "unset it; `cds-service serve --help` lists the settings"
+        problems.append(Problem("invalid", name, "no such setting", fix))
+    return problems
+
+
+def _client_auth(text: str) -> ClientAuth:
+    if text not in ("required", "off"):
+        raise _Wrong(f"{text!r}", "write required or off")
+    return cast(ClientAuth, text)
+
+
+def _public_url(text: str) -> str | None:
+    try:
+        parts = urlsplit(text)
+        absolute = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        absolute = False
+    if not absolute:
+        raise _Wrong(f"{text!r} is not an absolute http(s) URL", "write it as https://cds.example.org/base")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise _Wrong("a base URL has no query, fragment or user", "write scheme, host and path only")
+    return text.rstrip("/")
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_dir():
+        raise _Wrong(f"{text!r} is not a folder", "name an existing folder, or unset it for the shipped one")
+    return path
+
+
+def _shipped(name: str) -> Path:
+    """The folder in the installed package, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "shipped" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def _time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError) as unknown:  # a missing zone, "../up", a folder of zones
+        raise _Wrong(f"{text!r} is not a time zone", "write an IANA name, such as America/New_York") from unknown
+
+
+def _crd_version(text: str) -> str:
+    if text != "2.2":
+        raise _Wrong(f"CRD {text!r} is not served", "write 2.2, the one version that is served so far")
+    return text
+
+
+def _hook_budget(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds <= 5:  # CRD wants an answer within 5 seconds; nan is refused here too
+        raise _Wrong(f"{text!r}", "write seconds, above 0 and at most 5, such as 4.5")
+    return seconds
+
+
+def _ids(text: str) -> frozenset[str]:
+    return frozenset(text.replace(",", " ").split())
+
+
+def _max_body(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1024 <= int(text) <= 1 << 30:
+        raise _Wrong(f"{text!r}", "write bytes as a whole number from 1024 to 1073741824")
+    return int(text)
