@@ -1,4 +1,4 @@
-"""The collector of policy cases is a test tool, so it is tested: it fails what fails and refuses what it cannot read."""
+"""The collector of policy cases is a test tool, so it is tested: it fails what fails, refuses what it cannot read."""
 
 from __future__ import annotations
 
