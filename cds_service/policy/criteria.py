@@ -1,19 +1,18 @@
 """Conditions over facts -> verdicts with their reasons. Pure. Knows nothing of hooks or HTTP.
 
-Three answers throughout: a condition is true, false or unknown, and unknown is never read as no. Evidence, candidates
-and conflicts are found by asking the same condition again with one item more or fewer (ADR 0003).
+Three answers throughout: a condition is true, false or unknown, and unknown is never read as no.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from cds_service.fhir.fhirpath import EvaluationFault
-from cds_service.policy import words
-from cds_service.policy.facts import MOST_ASKED, Asked, Facts
+from cds_service.policy import asking, words
+from cds_service.policy.facts import MOST_ASKED, Facts
 from cds_service.policy.items import item_date
+from cds_service.policy.kleene import all_of, any_of
 from cds_service.policy.model import (
     Answer,
     DocumentVerdict,
@@ -36,7 +35,6 @@ class Verdicts:
         "_criteria",
         "_documents",
         "_exclusions",
-        "_plain_root",
         "_views",
         "facts",
         "policy",
@@ -80,23 +78,8 @@ class Verdicts:
         return bool(missing) and not missing.isdisjoint(self.policy.verdicts_rest_on.get(name, frozenset()))
 
     def truth(self, condition: Condition | None) -> bool | None:
-        """A condition's plain answer: its expressions joined by *and*. No condition is true."""
-        return True if condition is None else self.truth_in(self.facts, condition)
-
-    def truth_in(self, facts: Facts | Asked, condition: Condition) -> bool | None:
-        """A condition's answer over these facts. One that runs into a fault of ours is unknown, and noted."""
-        result: bool | None = True
-        for expression in condition.expressions:
-            try:
-                answer = expression.truth(facts)
-            except EvaluationFault as fault:
-                self.facts.note(expression.text, fault)
-                answer = None
-            if answer is False:
-                return False
-            if answer is None:
-                result = None
-        return result
+        """A condition's plain answer; no condition is true."""
+        return asking.truth(self.facts, condition)
 
     # -- criteria
 
@@ -138,12 +121,12 @@ class Verdicts:
         own = self._answered(criterion, self._demand(criterion)) if criterion.start is not None else None
         if not statuses and own is None:
             return self._verdict(criterion, Status.NOT_APPLICABLE, None, _NO_EVIDENCE)
-        below = (_any_of(statuses) if criterion.any else _all_of(statuses)) if statuses else Status.MET
+        below = (any_of(statuses) if criterion.any else all_of(statuses)) if statuses else Status.MET
         if own is None:
             return self._verdict(criterion, below, None, _NO_EVIDENCE)
         # a group's own demand is one more member of an implied *all*
         return own._replace(
-            status=_all_of([own.status, below]),
+            status=all_of([own.status, below]),
             reason=words.of_group(own, below, children),
             open_demand=own.status is Status.UNKNOWN,
         )
@@ -166,7 +149,7 @@ class Verdicts:
         condition = criterion.start
         assert condition is not None
         plain = self.truth(condition)
-        candidates, unsettled = self._candidates(condition, plain)
+        candidates, unsettled = asking.candidates(self.facts, condition, plain)
         if plain is False and unsettled:
             # a value in range whose context is not recorded leaves it open (docs/how-it-decides.md, Values)
             plain = None
@@ -174,8 +157,9 @@ class Verdicts:
             reason = words.unknown(criterion, self.facts, candidates)
             shown = tuple(dict.fromkeys(map(self._evidence, candidates)))
             return self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, shown)
-        items, evidence = self._decided_by(condition, plain)
-        conflicts = tuple(dict.fromkeys(map(self._evidence, self._conflicts(condition, plain, items))))
+        items = asking.deciding(self.facts, condition, plain)
+        evidence = self._shown(condition, items)
+        conflicts = tuple(dict.fromkeys(map(self._evidence, asking.conflicts(self.facts, condition, plain, items))))
         read = [] if items else [self.criterion(one) for one in condition.reach.verdicts if one in self.policy.criteria]
         reason = words.of_verdicts(read) or words.decided(criterion, plain, items, evidence)
         status = Status.MET if plain else Status.NOT_MET
@@ -230,70 +214,18 @@ class Verdicts:
         plain = self.truth(criterion.start)
         if criterion.start is None or plain is None:
             return None
-        items, _ = self._decided_by(criterion.start, plain)
+        items = asking.deciding(self.facts, criterion.start, plain)
         days = [when.last_day for item in items if (when := item_date(item)) is not None]
         # what the order itself says is as new as the call
         return max(days) if days else (self.situation.asked_at.date() if not items else None)
 
-    # -- asking again
-
-    def ask(self, condition: Condition, given: Mapping[str, list[Any]]) -> bool | None:
-        """The condition's answer with some facts replaced."""
-        return self.truth_in(Asked(self.facts, given, condition.reach.values), condition)
-
-    def _candidates(self, condition: Condition, plain: bool | None) -> tuple[list[Any], bool]:
-        """Items set aside that, put in, make the condition or a boolean fact it reads true; and whether any of them
-        (or all together) would keep a plain *no* from being one."""
-        if plain is True:
-            return [], False
-        reach = condition.reach
-        aside = {
-            name: gathered.candidates for name in reach.items if (gathered := self.facts.gathered(name)).candidates
-        }
-        if not aside:
-            return [], False
-        known = {name: self.facts.variable(name) for name in aside}
-        closed = [name for name in reach.booleans if self.facts.variable(name) != [True]]
-        found: list[Any] = []
-        unsettled = False
-        for item, names in _holders(aside):
-            asked = Asked(self.facts, {name: [*known[name], item] for name in names}, reach.values)
-            answer = self.truth_in(asked, condition)
-            if answer is True or any(asked.variable(one) == [True] for one in closed):
-                found.append(item)
-            unsettled = unsettled or answer is not False
-        if plain is False and not unsettled:
-            # two that are unconfirmed may settle it only together
-            everything = {name: [*known[name], *items] for name, items in aside.items()}
-            unsettled = self.ask(condition, everything) is not False
-        return found, unsettled
-
-    def _decided_by(self, condition: Condition, plain: bool) -> tuple[list[Any], tuple[Evidence, ...]]:
-        """The items whose removal changes the answer or that alone give it, and the evidence they make.
-
-        Where no item decides, the verdicts that the condition reads do; where none does, the order, patient or
-        encounter that it looks at.
-        """
-        known = {name: held for name in condition.reach.items if (held := self.facts.variable(name))}
-        nothing: dict[str, list[Any]] = {name: [] for name in known}
-        # where nothing at all gives the same answer, giving it alone proves nothing
-        alone_counts: bool | None = None
-        items: list[Any] = []
-        for item, names in _holders(known):
-            without = {name: [one for one in known[name] if one is not item] for name in names}
-            if self.ask(condition, without) is not plain:
-                items.append(item)
-                continue
-            if alone_counts is None:
-                alone_counts = self.ask(condition, nothing) is not plain
-            if alone_counts and self.ask(condition, nothing | {name: [item] for name in names}) is plain:
-                items.append(item)
-        evidence = tuple(dict.fromkeys(self._evidence(item) for item in items))
-        if evidence:
-            return items, evidence
-        read = [self._decision(name) for name in condition.reach.verdicts]
-        inherited = tuple(dict.fromkeys(one for evidence in read for one in evidence))
-        return [], inherited or self._context_evidence(condition)
+    def _shown(self, condition: Condition, items: list[Any]) -> tuple[Evidence, ...]:
+        """The evidence that deciding items make. Where there are none, that of the verdicts which the condition
+        reads; where these have none, the order, patient or encounter that it looks at."""
+        if items:
+            return tuple(dict.fromkeys(map(self._evidence, items)))
+        read = [one for name in condition.reach.verdicts for one in self._decision(name)]
+        return tuple(dict.fromkeys(read)) or self._context_evidence(condition)
 
     def _decision(self, name: str) -> tuple[Evidence, ...]:
         if name in self.policy.criteria:
@@ -307,21 +239,6 @@ class Verdicts:
         if name in self.policy.exclusions:
             return self.exclusion(name).evidence
         return self.document(name).evidence
-
-    def _conflicts(self, condition: Condition, plain: bool, deciding: list[Any]) -> list[Any]:
-        """Older values, or another analyte's, that alone would say the opposite."""
-        if not deciding:
-            return []
-        decided = {id(item) for item in deciding}
-        nothing: dict[str, list[Any]] = {name: [] for name in condition.reach.items}
-        gathered = {name: self.facts.gathered(name) for name in condition.reach.items}
-        others = {name: [*one.items, *one.older] for name, one in gathered.items()}
-        return [
-            item
-            for item, names in _holders(others)
-            if id(item) not in decided
-            and self.ask(condition, nothing | {name: [item] for name in names}) is (not plain)
-        ]
 
     def _evidence(self, item: Any) -> Evidence:
         return words.evidence(item, self.situation)
@@ -342,7 +259,7 @@ class Verdicts:
             exclusion = self.policy.exclusions[name]
             # unknown does not fire, and neither does what a candidate would stop: what is open is no refusal
             if self.truth(exclusion.condition) is True and not self._stoppable(exclusion.condition):
-                _, evidence = self._decided_by(exclusion.condition, True)
+                evidence = self._shown(exclusion.condition, asking.deciding(self.facts, exclusion.condition, True))
                 reason = exclusion.words or exclusion.title
                 found = ExclusionVerdict(name, exclusion.title, "fired", reason, evidence)
             else:
@@ -352,14 +269,13 @@ class Verdicts:
 
     def _stoppable(self, condition: Condition) -> bool:
         """Whether an item set aside, or a criterion left open by one, would keep an exclusion from firing."""
-        aside = {name: held for name in condition.reach.items if (held := self.facts.gathered(name).candidates)}
-        for item, names in _holders(aside):
+        for item, names in asking.holders(asking.set_aside(self.facts, condition)):
             more = {name: [*self.facts.variable(name), item] for name in names}
-            if self.ask(condition, more) is not True:
+            if asking.ask(self.facts, condition, more) is not True:
                 return True
         met = {"status": Status.MET.value, "met": True}
         return any(
-            self._could_be_met(name) and self.ask(condition, {name: [met]}) is not True
+            self._could_be_met(name) and asking.ask(self.facts, condition, {name: [met]}) is not True
             for name in condition.reach.verdicts
             if name in self.policy.criteria and self.criterion(name).status is Status.UNKNOWN
         )
@@ -372,9 +288,9 @@ class Verdicts:
         if criterion.start is None and not criterion.group:
             return bool(self.criterion(name).candidates)  # the clinician may say so
         if criterion.start is not None:
-            gathered = {one: self.facts.gathered(one) for one in criterion.start.reach.items}
-            everything = {one: [*held.items, *held.candidates] for one, held in gathered.items() if held.candidates}
-            if not everything or self.ask(criterion.start, everything) is not True:
+            aside = asking.set_aside(self.facts, criterion.start)
+            everything = {one: [*self.facts.variable(one), *held] for one, held in aside.items()}
+            if not everything or asking.ask(self.facts, criterion.start, everything) is not True:
                 return False
         if not criterion.group:
             return True
@@ -411,28 +327,19 @@ class Verdicts:
         if signed:
             return plain._replace(status="on-file", evidence=tuple(map(self._evidence, signed[:MOST_ASKED])))
         if document.start is not None and self.truth(document.start) is True:
-            _, evidence = self._decided_by(document.start, True)
+            evidence = self._shown(document.start, asking.deciding(self.facts, document.start, True))
             return plain._replace(status="on-file", evidence=words.once_signed(evidence, self.situation))
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"
             return plain._replace(status="unsigned", reason=reason, evidence=tuple(map(self._evidence, found)))
-        stale = [item for one in gathered for item in one.stale] or self._stale_behind(document.start)
+        stale = [item for one in gathered for item in one.stale] or self._too_old_for(document.start)
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
             return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
         return plain._replace(reason=self._lacking(document.start) or words.no_document(document, self.situation))
 
-    def _stale_behind(self, start: Condition | None) -> list[Any]:
-        """The items that alone would put a document on file, were they not too old."""
-        if start is None:
-            return []
-        stale = {name: self.facts.gathered(name).stale for name in start.reach.items}
-        nothing: dict[str, list[Any]] = {name: [] for name in start.reach.items}
-        return [
-            item
-            for item, names in _holders(stale)
-            if self.ask(start, nothing | {name: [item] for name in names}) is True
-        ]
+    def _too_old_for(self, start: Condition | None) -> list[Any]:
+        return asking.stale_behind(self.facts, start) if start is not None else []
 
     def _lacking(self, start: Condition | None) -> str | None:
         if start is None:
@@ -468,43 +375,6 @@ def asked_about(policy: Policy, verdicts: Mapping[str, Verdict]) -> frozenset[st
 
     walk(policy.root)
     return frozenset(open_leaves)
-
-
-def _holders(lists: Mapping[str, list[Any]]) -> list[tuple[Any, list[str]]]:
-    """Each item once, with the facts that hold it: one reading may stand in several."""
-    found: dict[int, tuple[Any, list[str]]] = {}
-    for name, items in lists.items():
-        for item in items[:MOST_ASKED]:
-            found.setdefault(id(item), (item, []))[1].append(name)
-    return list(found.values())
-
-
-def _all_of(statuses: Iterable[Status]) -> Status:
-    """Kleene *and* over statuses other than not-applicable."""
-    result = Status.MET
-    for status in statuses:
-        match status:
-            case Status.NOT_MET:
-                return Status.NOT_MET
-            case Status.UNKNOWN:
-                result = Status.UNKNOWN
-            case Status.MET | Status.NOT_APPLICABLE:
-                pass
-    return result
-
-
-def _any_of(statuses: Iterable[Status]) -> Status:
-    """Kleene *or* over statuses other than not-applicable."""
-    result = Status.NOT_MET
-    for status in statuses:
-        match status:
-            case Status.MET:
-                return Status.MET
-            case Status.UNKNOWN:
-                result = Status.UNKNOWN
-            case Status.NOT_MET | Status.NOT_APPLICABLE:
-                pass
-    return result
 
 
 def _with(evidence: tuple[Evidence, ...], more: Evidence | None) -> tuple[Evidence, ...]:

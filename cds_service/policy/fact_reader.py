@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 from cds_service.fhir.elements import ElementTable
 from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type, compile_expression
 from cds_service.fhir.fhirpath.syntax import Variable, walk
+from cds_service.policy.extensions import extension, extensions, known_extensions
 from cds_service.policy.facts import CONTEXT
 from cds_service.policy.faults import CQF_EXPRESSION, STRUCTURE, Faults, did_you_mean
 from cds_service.policy.lints import absence_read_as_no, ages_written_backwards, no_ops
 from cds_service.policy.plan import Fact, Measurement, Reach, Window
+from cds_service.policy.variables import Variables
 from cds_service.policy.views import DOCUMENTS, REQUESTS, VALUE_TYPES, views
 from cds_service.terminology.value_sets import Key, ValueSets
 
@@ -30,17 +32,6 @@ _DATED = {
     "Condition": "recordedDate",
     "Procedure": "performed",
 }
-_CONTEXT_TYPES = {
-    "line": Type.of("OrderLine"),
-    "draftOrders": Type.of("OrderLine", many=True),
-    "orderDate": Type.of("date"),
-    "onDate": Type.of("date"),
-    "patient": Type.of("Patient"),
-    "encounter": Type.of("Encounter"),
-    "coverage": Type.of("CoverageView"),
-    "requester": Type.of("Requester"),
-    "answers": Type.of("AnswerView", many=True),
-}
 # context that stands on a resource of the chart: what its failed look-up leaves open
 _CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
 # of these a chart never holds all there is: absence proves nothing (requests are closed once read)
@@ -55,32 +46,6 @@ class RawFact:
     path: str
     owner: str | None
     shared: bool
-
-
-class _Variables(Mapping[str, Type]):
-    """Every name that an expression of the plan may read; a fact's type is found when first asked for."""
-
-    def __init__(self, reader: FactReader) -> None:
-        self._reader = reader
-
-    def __getitem__(self, name: str) -> Type:
-        if name == "order":
-            return Type(self._reader.order_types, many=False)
-        if name in _CONTEXT_TYPES:
-            return _CONTEXT_TYPES[name]
-        if name in self._reader.raw:
-            return self._reader.type_of(name)
-        if name in self._reader.verdicts:
-            return Type.of("CriterionView")
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        yield from CONTEXT
-        yield from self._reader.raw
-        yield from self._reader.verdicts
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 class FactReader:
@@ -107,7 +72,7 @@ class FactReader:
             if one.get("url") == "qualifier" and "valueExpression" in one
         }
         self._elements = ElementTable(views(tuple(sorted(qualifiers))))
-        self._variables = _Variables(self)
+        self._variables = Variables(order_types, self.raw, self.type_of, lambda: self.verdicts)
 
     def _register(self, fact: RawFact) -> None:
         name = fact.requirement.get("id")
@@ -459,19 +424,3 @@ def _kinds(kind: Type) -> frozenset[str]:
         "number" if one in numbers else "string" if one in texts else "date" if one in dates else one
         for one in kind.names
     )
-
-
-def extensions(element: Mapping[str, Any], url: str) -> list[Mapping[str, Any]]:
-    return [one for one in element.get("extension", []) if one.get("url") == url]
-
-
-def extension(element: Mapping[str, Any], url: str) -> Mapping[str, Any] | None:
-    found = extensions(element, url)
-    return found[0] if found else None
-
-
-def known_extensions(element: Mapping[str, Any], known: set[str], path: str, faults: Faults) -> None:
-    for one in element.get("extension", []):
-        if one.get("url") not in known:
-            fix = did_you_mean(str(one.get("url")), known, "leave it out: nothing reads it")
-            faults.add(f"{path}.extension", f"unknown extension '{one.get('url')}'", fix)

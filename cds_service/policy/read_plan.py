@@ -3,64 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
 
-from cds_service.fhir.fhirpath import Expression
 from cds_service.policy import table_rules
-from cds_service.policy.fact_reader import FactReader, RawFact, extension, extensions, known_extensions
+from cds_service.policy.action_reader import Action, ActionReader, code_of
+from cds_service.policy.fact_reader import FactReader, RawFact
 from cds_service.policy.faults import (
-    CQF_EXPRESSION,
     POLICY_PART,
-    STRUCTURE,
     Faults,
     check_shape,
     did_you_mean,
 )
 from cds_service.policy.plan import (
     AdviceItem,
-    Citation,
-    Condition,
     Criterion,
     Document,
     Exclusion,
     Fact,
-    Outcome,
     Policy,
     Row,
-    SuggestedAction,
-    SuggestedChange,
     Trigger,
 )
-from cds_service.policy.views import REQUESTS
+from cds_service.policy.read_advice import AdviceReader
+from cds_service.policy.read_table import TableReader
 from cds_service.terminology.value_sets import Key, ValueSets
 
-Action = Mapping[str, Any]
-
 _PARTS = ("authorization", "criteria", "exclusions", "documents", "advice")
-_ID = re.compile(r"^[a-z0-9]+([.-][a-z0-9]+)*$")
 _NAME = re.compile(r"^[A-Z]([A-Za-z0-9_]){0,254}$")
-_COVERED = ("covered", "not-covered", "conditional")
-# not `satisfied`: CRD q5 wants the id of the authorization then, and nothing here knows one yet
-_PA_NEEDED = ("auth-needed", "no-auth", "conditional")
-_INFO_NEEDED = ("performer", "location", "timeframe", "contract-window", "detail-code", "OTH")
 _DOCUMENT_KIND = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
-_WRITABLE = ("code", "modifier")
-_COMMON = ("id", "title", "description", "documentation")
-_ACTION_ELEMENTS = {
-    kind: {*_COMMON, *more.split()}
-    for kind, more in {
-        "authorization": "code trigger selectionBehavior groupingBehavior action priority input textEquivalent",
-        "row": "extension condition dynamicValue",
-        "part": "code input action textEquivalent definitionCanonical",
-        "criterion": "textEquivalent condition groupingBehavior selectionBehavior input action",
-        "exclusion": "condition input",
-        "document": "code condition input requiredBehavior",
-        "advice": "code condition input dynamicValue action",
-        "suggestion": "type dynamicValue",
-    }.items()
-}
 
 
 def read_plan(
@@ -96,9 +68,10 @@ class _PlanReader:
     ) -> None:
         self.resource, self.folder, self.faults = resource, folder, faults
         self.payers = payers
-        self.ids: dict[str, str] = {}
+        self.actions = ActionReader(faults)
         self.parts = self._parts()
         self.facts = FactReader(list(self._raw_facts(libraries)), value_sets, self._order_types(), faults)
+        self.actions.facts = self.facts
         # names must be known before the first condition is compiled: conditions read each other's verdicts
         self.facts.verdicts = {
             name: part for part in ("criteria", "exclusions", "documents") for name, _, _ in self._walk(part)
@@ -110,7 +83,7 @@ class _PlanReader:
         parts: dict[str, tuple[str, Action]] = {}
         for n, action in enumerate(self.resource.get("action", [])):
             path = f"action[{n}]"
-            code = _code(action, POLICY_PART)
+            code = code_of(action, POLICY_PART)
             if code not in _PARTS:
                 self.faults.add(f"{path}.code", f"{code!r} is no part of a policy", f"write one of {', '.join(_PARTS)}")
             elif code in parts:
@@ -118,21 +91,11 @@ class _PlanReader:
             else:
                 parts[code] = (path, action)
                 allowed = "authorization" if code == "authorization" else "part"
-                self._only(action, path, allowed)
+                self.actions.only(action, path, allowed)
         for code in ("authorization", "criteria"):
             if code not in parts:
                 self.faults.add("action", f"no '{code}' action", f"add one with code {POLICY_PART}#{code}")
         return parts
-
-    def _only(self, action: Action, path: str, kind: str) -> None:
-        allowed = _ACTION_ELEMENTS[kind]
-        for name in action:
-            if name not in allowed and not (name == "extension" and kind != "row"):
-                fix = did_you_mean(name, allowed, f"an action of this kind has {', '.join(sorted(allowed))}")
-                self.faults.add(f"{path}.{name}", f"not used on {_article(kind)}", fix)
-        if kind != "row" and extensions(action, f"{STRUCTURE}determination"):
-            self.faults.add(path, "determination does not belong here", "it stands on a row of the authorization table")
-        known_extensions(action, {f"{STRUCTURE}determination"} if kind == "row" else set(), path, self.faults)
 
     def _walk(self, part: str, action: Action | None = None, path: str = "") -> Iterator[tuple[str, Action, str]]:
         """(id, action, path) of every child below a part, in plan order."""
@@ -178,9 +141,8 @@ class _PlanReader:
         criteria = self._criteria()
         exclusions = {one.id: one for one in self._exclusions()}
         documents = {one.id: one for one in self._documents()}
-        triggers = tuple(self._triggers())
-        rows = tuple(self._rows())
-        advice = tuple(self._advice())
+        triggers, rows = self._table()
+        advice = self._advice()
         source, source_url = self._source()
         facts = self.facts.finish()
         table_rules.check_table(rows, self.faults)
@@ -243,7 +205,7 @@ class _PlanReader:
             self.faults.add("url", f"'{url}' does not end with the id", f"end it with /PlanDefinition/{identity}")
         if not _NAME.match(self.resource.get("name", "")):
             self.faults.add("name", f"{self.resource.get('name')!r}", "a capital, then letters, digits, underscores")
-        if _code({"code": [self.resource.get("type", {})]}, None) != "eca-rule":
+        if code_of({"code": [self.resource.get("type", {})]}, None) != "eca-rule":
             self.faults.add("type", "not eca-rule", "a policy answers an event: write eca-rule")
         try:
             return date.fromisoformat(version), version
@@ -272,60 +234,6 @@ class _PlanReader:
         )
         return "", None
 
-    def _identity(self, action: Action, path: str, prefix: str) -> tuple[str, str]:
-        name = action.get("id", "")
-        if not name:
-            self.faults.add(path, "no id", "ids are the criteria's stable names; give one")
-        elif not _ID.match(name) or len(name) > 64:
-            self.faults.add(f"{path}.id", f"'{name}'", "lower-case letters, digits, hyphens and dots, 64 at most")
-        elif name in self.ids:
-            self.faults.add(
-                f"{path}.id", f"'{name}' is used twice (also {self.ids[name]})", "ids are stable and unique"
-            )
-        elif prefix and not name.startswith(prefix):
-            self.faults.add(f"{path}.id", f"'{name}' does not begin with '{prefix}'", "ids carry their part's prefix")
-        self.ids.setdefault(name, path)
-        title = action.get("title")
-        if not isinstance(title, str):
-            self.faults.add(path, f"'{name}' has no title", "say it in words")
-            return name, name
-        return name, title
-
-    def _citations(self, action: Action, path: str) -> tuple[Citation, ...]:
-        found = []
-        for one in action.get("documentation", []):
-            label, words = one.get("label", ""), one.get("citation")
-            if one.get("type") == "documentation" and label:
-                found.append(Citation(label, words, ours=False))
-            elif one.get("type") == "justification" and label:
-                found.append(Citation(label, words, ours=True))
-            else:
-                self.faults.add(
-                    f"{path}.documentation", "no section", "type documentation with label, or justification"
-                )
-        if not found:
-            self.faults.add(
-                path, "no citation", "add documentation (section of the source, or justification 'ours: ...')"
-            )
-        return tuple(found)
-
-    def _conditions(self, action: Action, path: str, name: str, kinds: Sequence[str]) -> dict[str, Condition | None]:
-        compiled: dict[str, list[Expression]] = {kind: [] for kind in kinds}
-        for n, one in enumerate(action.get("condition", [])):
-            at = f"{path}.condition[{n}]"
-            if one.get("kind") not in kinds:
-                self.faults.add(f"{at}.kind", f"'{one.get('kind')}' here", f"write {' or '.join(kinds)}")
-                continue
-            closed = any(str(d.get("label", "")).startswith("closed-world") for d in action.get("documentation", []))
-            expression = self.facts.condition(
-                one.get("expression"), at, name, chart_open=one["kind"] == "start" and not closed
-            )
-            if expression is not None:
-                compiled[one["kind"]].append(expression)
-        return {
-            kind: Condition(tuple(ones), self.facts.reach(ones)) if ones else None for kind, ones in compiled.items()
-        }
-
     # -- criteria
 
     def _criteria(self) -> dict[str, Criterion]:
@@ -351,11 +259,11 @@ class _PlanReader:
         root: str,
         found: dict[str, Criterion],
     ) -> None:
-        self._only(action, path, "criterion")
-        name, title = self._identity(action, path, prefix)
+        self.actions.only(action, path, "criterion")
+        name, title = self.actions.identity(action, path, prefix)
         children = action.get("action", [])
         any_of = self._grouping(action, path, name, bool(children))
-        conditions = self._conditions(action, path, name, ("applicability", "start"))
+        conditions = self.actions.conditions(action, path, name, ("applicability", "start"))
         criterion = Criterion(
             id=name,
             title=title,
@@ -367,7 +275,7 @@ class _PlanReader:
             children=tuple(child.get("id", "") for child in children),
             any=any_of,
             own_inputs=tuple(one["id"] for one in action.get("input", []) if "id" in one),
-            citations=self._citations(action, path),
+            citations=self.actions.citations(action, path),
         )
         found[name] = criterion
         for n, child in enumerate(children):
@@ -393,21 +301,21 @@ class _PlanReader:
 
     def _exclusions(self) -> Iterator[Exclusion]:
         for _, action, path in self._walk("exclusions"):
-            self._only(action, path, "exclusion")
-            name, title = self._identity(action, path, "excl.")
-            condition = self._conditions(action, path, name, ("applicability",))["applicability"]
+            self.actions.only(action, path, "exclusion")
+            name, title = self.actions.identity(action, path, "excl.")
+            condition = self.actions.conditions(action, path, name, ("applicability",))["applicability"]
             if condition is None:
                 self.faults.add(path, f"'{name}' has no condition", "say when it excludes (kind applicability)")
                 continue
-            yield Exclusion(name, title, action.get("description"), condition, self._citations(action, path))
+            yield Exclusion(name, title, action.get("description"), condition, self.actions.citations(action, path))
 
     def _documents(self) -> Iterator[Document]:
         for _, action, path in self._walk("documents"):
-            self._only(action, path, "document")
-            name, title = self._identity(action, path, "doc.")
-            if _code(action, POLICY_PART) != "document":
+            self.actions.only(action, path, "document")
+            name, title = self.actions.identity(action, path, "doc.")
+            if code_of(action, POLICY_PART) != "document":
                 self.faults.add(f"{path}.code", "not marked as a document", f"add code {POLICY_PART}#document")
-            conditions = self._conditions(action, path, name, ("applicability", "start"))
+            conditions = self.actions.conditions(action, path, name, ("applicability", "start"))
             inputs = tuple(one["id"] for one in action.get("input", []) if "id" in one)
             if not inputs and conditions["start"] is None:
                 self.faults.add(
@@ -415,7 +323,7 @@ class _PlanReader:
                     f"'{name}' can never be on file",
                     "add input (what is looked for) or a start condition",
                 )
-            code = _code(action, _DOCUMENT_KIND)
+            code = code_of(action, _DOCUMENT_KIND)
             if code not in (None, "clinical", "admin"):
                 self.faults.add(f"{path}.code", f"'{code}'", "clinical or admin, or none where the order cures it")
             kind: Literal["clinical", "admin"] | None = (
@@ -424,158 +332,23 @@ class _PlanReader:
             counts = action.get("requiredBehavior") != "could"
             yield Document(
                 name, title, kind, counts, inputs, conditions["applicability"], conditions["start"],
-                self._citations(action, path),
+                self.actions.citations(action, path),
             )  # fmt: skip
 
-    def _triggers(self) -> Iterator[Trigger]:
+    # -- authorization, advice
+
+    def _table(self) -> tuple[tuple[Trigger, ...], tuple[Row, ...]]:
         if "authorization" not in self.parts:
-            return
+            return (), ()
         path, action = self.parts["authorization"]
-        if not action.get("trigger"):
-            self.faults.add(path, "no trigger", "say which orders the policy speaks of")
-        for n, trigger in enumerate(action.get("trigger", [])):
-            at = f"{path}.trigger[{n}]"
-            if trigger.get("type") != "data-changed":
-                self.faults.add(f"{at}.type", f"'{trigger.get('type')}'", "write 'data-changed'")
-            condition = None
-            if "condition" in trigger:
-                expression = self.facts.condition(trigger["condition"], f"{at}.condition", "trigger", chart_open=False)
-                if expression is not None:
-                    condition = Condition((expression,), self.facts.reach([expression]))
-            for m, data in enumerate(trigger.get("data", [])):
-                kind = data.get("type", "")
-                if kind not in REQUESTS:
-                    self.faults.add(
-                        f"{at}.data[{m}].type",
-                        f"'{kind}' is no order",
-                        did_you_mean(kind, REQUESTS, "see CRD"),
-                    )
-                keys = self.facts.code_filter(data, f"{at}.data[{m}]")
-                if keys is None:
-                    self.faults.add(f"{at}.data[{m}]", "no codes", "add a codeFilter with a pinned value set")
-                    continue
-                yield Trigger(kind, keys[1], condition)
+        table = TableReader(action, path, self.actions)
+        return tuple(table.triggers()), tuple(table.rows())
 
-    # -- the authorization table
-
-    def _rows(self) -> Iterator[Row]:
-        if "authorization" not in self.parts:
-            return
-        path, action = self.parts["authorization"]
-        if action.get("selectionBehavior") != "exactly-one":
-            self.faults.add(
-                f"{path}.selectionBehavior",
-                f"{action.get('selectionBehavior')!r}",
-                "a table is 'exactly-one'",
-            )
-        for _, child, at in self._walk("authorization"):
-            self._only(child, at, "row")
-            name, title = self._identity(child, at, "auth.")
-            found = extensions(child, f"{STRUCTURE}determination")
-            if len(found) != 1:
-                self.faults.add(at, f"'{name}' gives nothing", "add one determination extension")
-                continue
-            gives, unknown, criteria = self._determination(found[0], f"{at}.extension", name)
-            condition = self._conditions(child, at, name, ("applicability",))["applicability"]
-            yield Row(
-                name,
-                title,
-                condition,
-                gives,
-                unknown,
-                criteria,
-                self._words(child, at, name),
-                self._citations(child, at),
-            )
-
-    def _determination(self, found: Mapping[str, Any], path: str, name: str) -> tuple[Outcome, Outcome | None, bool]:
-        parts = found.get("extension", [])
-        for one in parts:
-            if one.get("url") not in ("covered", "paNeeded", "infoNeeded", "reason", "criteria", "unknown"):
-                known = ("covered", "paNeeded", "infoNeeded", "reason", "criteria", "unknown")
-                self.faults.add(
-                    path,
-                    f"unknown part '{one.get('url')}'",
-                    did_you_mean(str(one.get("url")), known, "leave it out"),
-                )
-        nested = [one for one in parts if one.get("url") == "unknown"]
-        gives = self._outcome(parts, path, name)
-        unknown = self._outcome(nested[0].get("extension", []), f"{path}.unknown", name) if nested else None
-        criteria = all(one.get("valueBoolean") is not False for one in parts if one.get("url") == "criteria")
-        return gives, unknown, criteria
-
-    def _outcome(self, parts: Sequence[Mapping[str, Any]], path: str, name: str) -> Outcome:
-        def codes(url: str, allowed: Sequence[str]) -> tuple[str, ...]:
-            values = tuple(one.get("valueCode", "") for one in parts if one.get("url") == url)
-            for value in values:
-                if value not in allowed:
-                    self.faults.add(
-                        path, f"{url} '{value}'", did_you_mean(value, allowed, f"one of {', '.join(allowed)}")
-                    )
-            return values
-
-        covered, pa_needed = codes("covered", _COVERED), codes("paNeeded", _PA_NEEDED)
-        info = codes("infoNeeded", _INFO_NEEDED)
-        reasons = [one.get("valueCodeableConcept", {}) for one in parts if one.get("url") == "reason"]
-        texts = tuple(one["text"] for one in reasons if one.get("text"))
-        if "conditional" in covered + pa_needed and not info:
-            self.faults.add(path, f"'{name}': 'conditional' needs infoNeeded", "CRD q3: say what would settle it")
-        return Outcome(covered[0] if covered else None, pa_needed[0] if pa_needed else None, info, texts)
-
-    def _words(self, action: Action, path: str, name: str) -> str | Expression | None:
-        values = action.get("dynamicValue", [])
-        if not values:
-            return action.get("description")
-        if len(values) > 1 or values[0].get("path") != "%action.description":
-            self.faults.add(
-                f"{path}.dynamicValue",
-                "only %action.description is written here",
-                "write one, with that path",
-            )
-        return self.facts.value(values[0].get("expression"), f"{path}.dynamicValue[0]", name)
-
-    # -- advice
-
-    def _advice(self) -> Iterator[AdviceItem]:
-        for _, action, path in self._walk("advice"):
-            self._only(action, path, "advice")
-            name, title = self._identity(action, path, "advice.")
-            if len(title) >= 140:
-                self.faults.add(f"{path}.title", "140 characters or more", "a card's summary is shorter than 140")
-            condition = self._conditions(action, path, name, ("applicability",))["applicability"]
-            actions = tuple(
-                one
-                for n, child in enumerate(action.get("action", []))
-                if (one := self._suggestion(child, f"{path}.action[{n}]", name))
-            )
-            detail = self._words(action, path, name)
-            yield AdviceItem(name, title, detail, condition, actions, self._citations(action, path))
-
-    def _suggestion(self, action: Action, path: str, advice: str) -> SuggestedAction | None:
-        self._only(action, path, "suggestion")
-        name, title = self._identity(action, path, f"{advice}.")
-        kind = _code({"code": [action.get("type", {})]}, None)
-        if kind not in ("update", "create"):
-            self.faults.add(f"{path}.type", f"'{kind}'", "write update or create (action-type)")
-            return None
-        changes = []
-        for n, value in enumerate(action.get("dynamicValue", [])):
-            at, target = f"{path}.dynamicValue[{n}]", value.get("path", "")
-            if target not in (*_WRITABLE, "$this"):
-                fix = did_you_mean(target, _WRITABLE, f"write one of {', '.join(_WRITABLE)}")
-                self.faults.add(f"{at}.path", f"'{target}' is no field of an order line that can be written", fix)
-                continue
-            expression = self.facts.value(value.get("expression"), at, name)
-            if expression is not None:
-                changes.append(SuggestedChange(target, expression))
-        paths = [change.path for change in changes]
-        if kind == "create" and paths[:1] != ["$this"]:
-            self.faults.add(
-                path, f"'{name}' creates an order from nothing", "begin with path '$this', expression %order"
-            )
-        if kind == "update" and "$this" in paths:
-            self.faults.add(path, f"'{name}' updates and begins anew", "leave '$this' to create")
-        return SuggestedAction(name, title, "update" if kind == "update" else "create", tuple(changes))
+    def _advice(self) -> tuple[AdviceItem, ...]:
+        if "advice" not in self.parts:
+            return ()
+        path, action = self.parts["advice"]
+        return tuple(AdviceReader(action, path, self.actions).items())
 
 
 def _coded(facts: Iterable[Fact]) -> dict[tuple[str, str], dict[Key, tuple[str, ...]]]:
@@ -590,18 +363,3 @@ def _coded(facts: Iterable[Fact]) -> dict[tuple[str, str], dict[Key, tuple[str, 
 def _inputs(action: Action, path: str, owner: str | None) -> Iterator[RawFact]:
     for n, requirement in enumerate(action.get("input", [])):
         yield RawFact(requirement, f"{path}.input[{n}]", owner, shared=False)
-
-
-def _code(action: Mapping[str, Any], system: str | None) -> str | None:
-    for concept in action.get("code", []):
-        for coding in concept.get("coding", []):
-            if system is None or coding.get("system") == system:
-                return coding.get("code")  # type: ignore[no-any-return]
-    return None
-
-
-def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-
-
-__all__ = ["CQF_EXPRESSION", "extension", "read_plan"]

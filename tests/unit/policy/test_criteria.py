@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import CaseResult, run_case
-from cds_service.policy.criteria import _all_of, _any_of
+from cds_service.policy.kleene import all_of, any_of
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.model import Status
 from cds_service.policy.plan import Policy
@@ -243,8 +243,8 @@ SIZE = {Status.NOT_MET: 0, Status.UNKNOWN: 1, Status.MET: 2}
 
 @given(statuses)
 def test_groups_are_kleene_all_is_the_least_and_any_the_greatest(members: list[Status]) -> None:
-    assert _all_of(members) is min(members, key=SIZE.__getitem__)
-    assert _any_of(members) is max(members, key=SIZE.__getitem__)
+    assert all_of(members) is min(members, key=SIZE.__getitem__)
+    assert any_of(members) is max(members, key=SIZE.__getitem__)
 
 
 @given(statuses, st.integers(0, 5), st.sampled_from([Status.MET, Status.NOT_MET]))
@@ -255,6 +255,6 @@ def test_settling_an_open_member_never_overturns_a_decided_group(
     if members[index] is not Status.UNKNOWN:
         return
     later = [*members[:index], settled, *members[index + 1 :]]
-    for combine in (_all_of, _any_of):
+    for combine in (all_of, any_of):
         if combine(members) is not Status.UNKNOWN:
             assert combine(later) is combine(members)
