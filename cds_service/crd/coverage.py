@@ -204,7 +204,7 @@ def _view(coverage: Resource, payer: Payer, named: Programme | None) -> dict[str
     programmes = [
         one
         for one in payer.programmes
-        if one is named or any(says(text, words) for words in one.words for text in texts)
+        if one is named or any(says(text, words) for words in one.words | one.aliases for text in texts)
     ]
     view: dict[str, Any] = {
         "payer": payer.id,

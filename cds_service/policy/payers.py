@@ -24,7 +24,10 @@ _PARTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """A product or programme of a payer. `words` and `aliases` are folded; `name` is how a card says it."""
+    """A product or programme of a payer. `words` and `aliases` are folded; `name` is how a card says it.
+
+    A coverage says its programme by a word or alias in its class or type; a payor is known by an alias alone.
+    """
 
     code: str
     name: str

@@ -130,6 +130,7 @@ def test_a_plan_that_goes_by_its_own_name_is_the_payer_with_that_programme() -> 
     [
         {"class": [{"name": "Beta MCO of Boston", "value": "7"}]},
         {"class": [{"name": "Plan", "value": "mco"}]},
+        {"class": [{"name": "Gamma Plan Gold"}]},
         {"type": {"text": "Senior Care Options (65+)"}},
         {"type": {"coding": [{"code": "MCO"}]}},
         {"type": {"coding": [{"code": "x", "display": "Medicaid MCO"}]}},
