@@ -292,6 +292,8 @@ def _explain(chosen: argparse.Namespace, settings: Settings) -> int:
     from cds_service.crd.hook_request import parse_hook_request
     from cds_service.crd.prefetch import HOOK
 
+    if chosen.request == "-" and sys.stdin is None:
+        return _report([Problem("not-found", "standard input", "is closed", "name a file, or send the call to it")])
     try:
         body = sys.stdin.buffer.read() if chosen.request == "-" else Path(chosen.request).read_bytes()
     except OSError as fault:
@@ -311,8 +313,20 @@ def _explain(chosen: argparse.Namespace, settings: Settings) -> int:
         rows = [row for statement in response.statements for row in explain_json(statement)]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        print("\n\n\n".join(map(explain, response.statements)))
+        print(_for_terminal("\n\n\n".join(map(explain, response.statements))))
     return 0
+
+
+# for a terminal that has no ✓: met and not met may never look the same
+_PLAIN_MARKS = str.maketrans({"✓": "+", "✗": "x", "–": "-"})
+
+
+def _for_terminal(text: str) -> str:
+    try:
+        "✓✗–".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN_MARKS)
+    return text
 
 
 def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -88,7 +88,8 @@ def _criteria_card(group: Sequence[Said], link: Callable[[str], str]) -> Card:
     card = _card("guideline", first.payer_name, summary(determinations), text, group)
     if any(map(_wants_attention, determinations)):
         card["indicator"] = "warning"
-    card["links"] = [{"label": plain(first.source), "url": url, "type": "absolute"}]
+    label = plain(first.source) if first.source_url else f"How this is applied here: {plain(first.source)}"
+    card["links"] = [{"label": label, "url": url, "type": "absolute"}]
     card["extension"]["cds-service.determinations"] = [
         determination_json(one.determination, one.order, one.statement.coverage.key) for one in group
     ]

@@ -154,10 +154,11 @@ def _with_code(resource: dict[str, Any], code: str) -> dict[str, Any]:
 def _with_modifiers(order: dict[str, Any], values: Sequence[str], carrier: str) -> dict[str, Any]:
     """The order with exactly these modifiers. Those that it has already are left as they are written."""
     present = set(_modifiers(order))
+    like = _modifier_parameter(order)
     changed = _without_modifiers(order, frozenset(present.difference(values)))
     for value in values:
         if value not in present:
-            changed = _with_modifier(changed, value, carrier)
+            changed = _with_modifier(changed, value, carrier, like)
     return changed
 
 
@@ -213,14 +214,21 @@ def _separator(code: str) -> str:
     return rest[0] if rest and not rest[0].isalnum() else "" if rest else "-"
 
 
-def _with_modifier(resource: dict[str, Any], modifier: str, carrier: str) -> dict[str, Any]:
+def _modifier_parameter(resource: Resource) -> Mapping[str, Any]:
+    """The first parameter that carries a modifier: a new one says in the same way what it is."""
+    entries = (one for one in _listed(resource, "parameter") if isinstance(one, Mapping))
+    return next((one for one in entries if any(map(_is_modifier, _detail_codings(one, "parameter")))), {})
+
+
+def _with_modifier(resource: dict[str, Any], modifier: str, carrier: str, like: Mapping[str, Any]) -> dict[str, Any]:
     coding = {"system": _system(resource), "code": modifier}
     element, concept = _concept_of(resource)
     match carrier:
         case "orderDetail":
             return {**resource, "orderDetail": [*_listed(resource, "orderDetail"), {"coding": [coding]}]}
         case "parameter":
-            parameter = {"valueCodeableConcept": {"coding": [coding]}}
+            named = {"code": like["code"]} if "code" in like else {}
+            parameter = {**named, "valueCodeableConcept": {"coding": [coding]}}
             return {**resource, "parameter": [*_listed(resource, "parameter"), parameter]}
         case _ if element is None:
             return resource

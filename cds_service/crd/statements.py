@@ -46,8 +46,8 @@ def no_policy_held(line: DraftLine, payer_name: str) -> Silence:
         )
     else:
         text = (
-            f"No policy of {payer_name} for {billed['code']} is held here. This is not an answer about "
-            f"authorization: ask {payer_name}."
+            f"No policy of {payer_name} for {billed['code']} in force on {line.day} is held here. This is not an "
+            f"answer about authorization: ask {payer_name}."
         )
     return Silence("indeterminate", text, _LOCAL_CODES, "no-policy-held")
 

@@ -100,6 +100,8 @@ _TEXTS: Mapping[str, str] = {
     "mm[Hg]": "mm[Hg]",
     "kPa": "kPa",
     "L/min": "L/min",
+    "LPM": "L/min",
+    "lpm": "L/min",
     "l/min": "L/min",
     "mL/min": "mL/min",
     "ml/min": "mL/min",

@@ -24,6 +24,7 @@ from cds_service.policy.model import (
 )
 from cds_service.policy.plan import Condition, Criterion, Policy
 
+MOST_SHOWN = 10  # candidates of one criterion
 _NO_EVIDENCE: tuple[Evidence, ...] = ()
 
 
@@ -155,13 +156,15 @@ class Verdicts:
             plain = None
         if plain is None:
             reason = words.unknown(criterion, self.facts, candidates)
-            shown = tuple(dict.fromkeys(map(self._evidence, candidates)))
+            shown = tuple(dict.fromkeys(map(self._evidence, candidates)))[:MOST_SHOWN]
             return self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, shown)
         items = asking.deciding(self.facts, condition, plain)
         evidence = self._shown(condition, items)
         conflicts = tuple(dict.fromkeys(map(self._evidence, asking.conflicts(self.facts, condition, plain, items))))
         read = [] if items else [self.criterion(one) for one in condition.reach.verdicts if one in self.policy.criteria]
         reason = words.of_verdicts(read) or words.decided(criterion, plain, items, evidence)
+        # what could not be used may be newer than what was
+        reason += words.not_used(self.facts, condition)
         status = Status.MET if plain else Status.NOT_MET
         return self._verdict(criterion, status, reason, evidence)._replace(conflicts=conflicts)
 
@@ -249,7 +252,7 @@ class Verdicts:
     def _input_candidates(self, criterion: Criterion) -> tuple[Evidence, ...]:
         gathered = [self.facts.gathered(name) for name in criterion.own_inputs]
         items = [item for one in gathered for item in [*one.items, *one.candidates][:MOST_ASKED]]
-        return tuple(dict.fromkeys(map(self._evidence, items)))
+        return tuple(dict.fromkeys(map(self._evidence, items)))[:MOST_SHOWN]
 
     # -- exclusions
 
@@ -319,8 +322,12 @@ class Verdicts:
     def _document(self, name: str) -> DocumentVerdict:
         document = self.policy.documents[name]
         plain = DocumentVerdict(document.id, document.title, "missing", document.kind, document.counts)
-        if self.truth(document.applicability) is False:
+        applies = self.truth(document.applicability)
+        if applies is False:
             return plain._replace(status="not-applicable")
+        if applies is None:
+            # nobody is sent for a paper that may not be wanted
+            plain = plain._replace(counts=False, reason=f"Not known whether this is wanted: {document.title}")
         gathered = [self.facts.gathered(one) for one in document.inputs]
         found = [item for one in gathered for item in one.items]
         signed = [item for item in found if not (isinstance(item, dict) and item.get("signed") is False)]
@@ -336,7 +343,9 @@ class Verdicts:
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
             return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
-        return plain._replace(reason=self._lacking(document.start) or words.no_document(document, self.situation))
+        unread = self.policy.verdicts_rest_on.get(name, frozenset()) & self.situation.not_looked_up.keys()
+        reason = plain.reason or self._lacking(document.start) or words.no_document(document, unread, self.situation)
+        return plain._replace(reason=reason)
 
     def _too_old_for(self, start: Condition | None) -> list[Any]:
         return asking.stale_behind(self.facts, start) if start is not None else []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
@@ -168,7 +167,11 @@ class Facts:
             return None
 
     def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> list[Any]:
-        start, end = self.window_of(fact)
+        start, end, known = self.window_of(fact)
+        if not known:
+            # nobody can say whether they are in time
+            gathered.candidates.extend(items)
+            return []
         kept = []
         for item in items:
             when = item_date(item)
@@ -181,10 +184,14 @@ class Facts:
         gathered.stale = sorted(gathered.stale, key=_age, reverse=True)[:MOST_STALE]
         return kept
 
-    def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None]:
-        """The first and last day that count. `%onDate` as the end means the order date once the order is no draft."""
+    def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None, bool]:
+        """The first and last day that count, and whether both could be worked out.
+
+        `%onDate` as the end means the order date once the order is no draft.
+        """
         assert fact.window is not None
         ends: list[FhirDate | None] = []
+        known = True
         for expression in (fact.window.start, fact.window.end):
             if expression is None:
                 ends.append(None)
@@ -194,9 +201,9 @@ class Facts:
                 ends.append(FhirDate.of_day(self.situation.on_date if draft else self.situation.order_date))
                 continue
             found = self.evaluate(expression)
-            # a window whose end cannot be worked out holds nothing: unknown is never "in time"
-            ends.append(found[0] if len(found) == 1 else FhirDate.of_day(date.max if not ends else date.min))
-        return ends[0], ends[1]
+            known = known and len(found) == 1
+            ends.append(found[0] if found else None)
+        return ends[0], ends[1], known
 
 
 class Asked:

@@ -19,7 +19,7 @@ from cds_service.policy.items import (
     unit_words,
 )
 from cds_service.policy.model import Evidence, Situation, Status, Verdict
-from cds_service.policy.plan import Criterion, Document
+from cds_service.policy.plan import Condition, Criterion, Document
 
 _MOST_LISTED = 3
 _THIS_ORDER = "this order"
@@ -134,11 +134,16 @@ def once_signed(shown: tuple[Evidence, ...], situation: Situation) -> tuple[Evid
     return tuple(dict.fromkeys(Evidence(own, words) if one.reference == own else one for one in shown))
 
 
-def no_document(document: Document, situation: Situation) -> str:
-    kinds = situation.not_looked_up.keys() & {"DocumentReference", "DiagnosticReport"}
-    if kinds and document.inputs:
-        return f"Not looked up: {'; '.join(situation.not_looked_up[kind] for kind in sorted(kinds))}"
+def no_document(document: Document, unread: frozenset[str], situation: Situation) -> str:
+    if unread:
+        return f"Not looked up: {'; '.join(dict.fromkeys(situation.not_looked_up[kind] for kind in sorted(unread)))}"
     return f"Not found: {document.title}"
+
+
+def not_used(facts: Facts, condition: Condition) -> str:
+    """What a decided criterion could not use, behind its reason; empty where there is nothing."""
+    texts = dict.fromkeys(text for name in condition.reach.items for text in facts.gathered(name).unusable)
+    return f" (not used: {'; '.join(list(texts)[:_MOST_LISTED])})" if texts else ""
 
 
 def value_words(reading: Reading) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from flask import Blueprint, Response, abort, request
 
-from cds_service.crd.answer import answer, render
+from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
 from cds_service.web.problems import refusal
 
 _PIECE = 1 << 16
+_LOG = logging.getLogger(__name__)
 
 
 def hooks(
@@ -36,12 +38,18 @@ def hooks(
         if service not in services:
             fix = f"the services are {', '.join(services)}"
             return refusal(Problem("not-found", f"/cds-services/{service}", "no such service", fix))
-        asked = parse_hook_request(_body(max_body), services[service])
+        try:
+            body = _body(max_body)
+        except BodyUnreadable:
+            fix = "send it whole, with a right Content-Length or well-formed chunks"
+            return refusal(Problem("invalid", "body", "could not be read to its end", fix, "structure"))
+        asked = parse_hook_request(body, services[service])
         if isinstance(asked, Problem):
             return refusal(asked)
         response = answer(asked, catalogue, now(), new_id, policy_page)
         if isinstance(response, Problem):
             return refusal(response)
+        _log_faults(response)
         return Response(render(response), mimetype="application/json")
 
     @blueprint.after_request
@@ -52,6 +60,26 @@ def hooks(
     return blueprint
 
 
+def _log_faults(response: HookResponse) -> None:
+    """Conditions of a plan that could not be worked out are ours to mend; they name the plan, never the chart."""
+    for statement in response.statements:
+        for determination in statement.determinations:
+            for fault in determination.faults:
+                _LOG.error("condition not worked out: %s", fault)
+
+
+class BodyUnreadable(Exception):
+    """The caller's body ended early or its chunks are malformed."""
+
+
+def _piece() -> bytes:
+    try:
+        return request.stream.read(_PIECE)
+    except Exception as fault:
+        # whatever the server calls it: reading a body fails by what was sent, or by the line
+        raise BodyUnreadable from fault
+
+
 def _body(max_body: int) -> bytes:
     """The whole body, whatever its Content-Type; the core says whether it is JSON. Too large a one ends in a 413.
 
@@ -59,7 +87,7 @@ def _body(max_body: int) -> bytes:
     connection. `MAX_CONTENT_LENGTH` ends that patience.
     """
     pieces, size = [], 0
-    while piece := request.stream.read(_PIECE):
+    while piece := _piece():
         size += len(piece)
         if size <= max_body:
             pieces.append(piece)

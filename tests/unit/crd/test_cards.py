@@ -132,7 +132,11 @@ def test_an_urgent_policy_makes_every_card_a_warning() -> None:
 def test_the_card_links_to_our_page_where_the_payers_address_is_not_verified() -> None:
     (card,) = dealt(statement(determination()))
     assert card["links"] == [
-        {"label": "Acme oxygen guideline", "url": "https://cds.example.org/acme-oxygen", "type": "absolute"}
+        {
+            "label": "How this is applied here: Acme oxygen guideline",
+            "url": "https://cds.example.org/acme-oxygen",
+            "type": "absolute",
+        }
     ]
     (card,) = dealt(statement(determination(source_url="https://acme.example.org/policy")))
     assert card["links"][0]["url"] == "https://acme.example.org/policy"

@@ -181,6 +181,26 @@ def test_a_malformed_resource_is_lost_alone_and_named_where_it_matters(policy: P
     assert rest(judge(policy, broken, saturation(80))).status is Status.MET
 
 
+def test_a_decided_criterion_says_which_newer_value_it_could_not_use(policy: Policy) -> None:
+    for fault in ({"valueQuantity": {"value": 95}}, {"effectiveDateTime": "2026-13-40"}):
+        newer = saturation(95, "2026-02-05", identity="newer", **fault)
+        verdict = rest(judge(policy, saturation(85), newer))
+        assert verdict.status is Status.MET and "not used" in verdict.reason
+
+
+def test_a_document_that_rests_on_a_failed_look_up_is_not_looked_up(policy: Policy) -> None:
+    result = judge(policy, not_looked_up={"Observation": "the server answered 500"})
+    assert result.determination is not None
+    [report] = [one for one in result.determination.documents if one.id == "doc.report"]
+    assert report.reason == "Not looked up: the server answered 500"
+
+
+def test_no_number_of_values_without_context_hides_one_that_has_it(policy: Policy) -> None:
+    bare = [saturation(85, "2026-02-05", "59408-5", identity=f"o{n}", room_air=False) for n in range(300)]
+    verdict = rest(judge(policy, saturation(87, "2026-02-01", identity="sure"), *bare))
+    assert verdict.status is Status.MET and [one.reference for one in verdict.evidence] == ["Observation/sure"]
+
+
 def test_members_of_a_panel_are_read_with_its_time_status_and_context(policy: Policy) -> None:
     panel = {"resourceType": "Observation", "id": "panel", "status": "final", "subject": {"reference": "Patient/p1"},
              "effectiveDateTime": "2026-02-01", "code": {"coding": [{"system": LOINC, "code": REST}]},

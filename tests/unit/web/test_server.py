@@ -98,6 +98,16 @@ def ten_megabytes() -> Iterator[bytes]:
     yield from [b" " * 100_000] * 100
 
 
+@pytest.mark.parametrize(
+    "chunks", [b"ZZ\r\nabc\r\n0\r\n\r\n", b"2\r\nabcdef\r\n0\r\n\r\n"], ids=["no size", "too long"]
+)
+def test_malformed_chunks_are_the_callers_fault(server: LiveServer, chunks: bytes) -> None:
+    head = b"POST /cds-services/order-sign-crd HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((server.host, server.port), timeout=5) as line:
+        line.sendall(head + chunks)
+        assert line.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length told", "chunked"])
 def test_a_body_of_10_mb_is_refused_and_the_next_call_answered(server: LiveServer, chunked: bool) -> None:
     body = ten_megabytes() if chunked else b"".join(ten_megabytes())
