@@ -18,7 +18,6 @@ from bench.growth import resources_in, with_chart_of, with_policies
 from bench.load import Figures, drive
 from bench.server import Server, started
 from cds_service.adapters.definition_files import read_definition_folders
-from cds_service.cli import GC_THRESHOLD
 from cds_service.crd.answer import answer, render
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.fhir.problem import Problem
@@ -81,7 +80,6 @@ def cpu_ms(work: Callable[[], object], runs: int = RUNS) -> list[float]:
         work()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
     costs = []
     for _ in range(runs):
         before = time.process_time_ns()

@@ -32,8 +32,6 @@ FAULT = 1  # 2 is argparse's own, for a command that it cannot read
 
 # A slow client holds a thread, not the process; more of them would only wait for each other.
 THREADS = 4
-# see serve_wsgi: how often the collector looks for circles
-GC_THRESHOLD = (50_000, 20, 50)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -213,9 +211,6 @@ def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: s
     # what was built so far stays: no collection looks at it again, and the workers go on sharing its pages
     gc.collect()
     gc.freeze()
-    # an answer makes some ten thousand short-lived objects and no circles: looking for circles after every 700
-    # of them costs a tenth of the answer
-    gc.set_threshold(*GC_THRESHOLD)
     Server().run()
 
 

@@ -52,6 +52,11 @@ class Verdicts:
         self._documents: dict[str, DocumentVerdict] = {}
         self._views: dict[str, dict[str, Any]] = {}
 
+    def release(self) -> None:
+        """Let go of the facts, which know their verdicts: no circle is left for the garbage collector."""
+        self.facts.release()
+        del self.facts
+
     # -- what expressions read
 
     def view(self, name: str) -> Mapping[str, Any]:
@@ -369,20 +374,14 @@ def asked_about(policy: Policy, verdicts: Mapping[str, Verdict]) -> frozenset[st
     A branch that another branch already decided for is not asked about any more.
     """
     open_leaves: set[str] = set()
-
-    def walk(name: str) -> None:
-        if verdicts[name].status is not Status.UNKNOWN:
-            return
-        criterion = policy.criteria[name]
-        if verdicts[name].open_demand:
-            open_leaves.add(name)
-        if criterion.group:
-            for child in criterion.children:
-                walk(child)
-        else:
-            open_leaves.add(name)
-
-    walk(policy.root)
+    waiting = [policy.root]
+    while waiting:
+        name = waiting.pop()
+        verdict = verdicts[name]
+        if verdict.status is Status.UNKNOWN:
+            if verdict.open_demand or not verdict.group:
+                open_leaves.add(name)
+            waiting.extend(policy.criteria[name].children)
     return frozenset(open_leaves)
 
 

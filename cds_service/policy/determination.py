@@ -33,8 +33,13 @@ def determine(policy: Policy, situation: Situation) -> Determination | None:
     unknown stops the walk (docs/how-it-decides.md). `no-auth` needs every fact it rests on to have been looked up.
     """
     verdicts = Verdicts(policy, situation)
-    if not _speaks(policy, situation, verdicts):
-        return None
+    try:
+        return _determine(policy, situation, verdicts) if _speaks(policy, situation, verdicts) else None
+    finally:
+        verdicts.release()
+
+
+def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Determination:
     row, outcome = _walk(policy, situation, verdicts)
     judged = {name: verdicts.criterion(name) for name in policy.criteria} if row.criteria else {}
     asked = asked_about(policy, judged) if judged else frozenset()

@@ -68,6 +68,13 @@ class Facts:
             self._values[name] = found
         return found
 
+    def release(self) -> None:
+        """Let go of all that was worked out. Readings know these facts and facts their readings: left alone, what one
+        order made would wait for the garbage collector, and the next would start in cold memory."""
+        self._gathered.clear()
+        self._values.clear()
+        self._hits.clear()
+
     def note(self, text: str, fault: EvaluationFault) -> None:
         """Keep a fault of ours for whoever logs; what rests on it is unknown."""
         self.faults.append(f"{self.policy.id}: {text}: {fault}")
