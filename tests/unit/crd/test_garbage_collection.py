@@ -1,4 +1,4 @@
-"""An answer leaves nothing behind that only the garbage collector could take away: memory is reused while it is warm."""
+"""An answer leaves nothing that only the garbage collector could take away: memory is reused while it is warm."""
 
 from __future__ import annotations
 
