@@ -193,7 +193,8 @@ def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: s
         "threads": THREADS,
         "preload_app": True,
         "keepalive": 75,  # longer than the proxies in front keep theirs
-        "loglevel": "warning",
+        # not warnings: gunicorn quotes a malformed request in them, which may be a piece of a chart
+        "loglevel": "error",
         "when_ready": listening,
         "control_socket_disable": True,
         # the workers' heartbeat files: in memory, so that the file system can be read-only

@@ -12,7 +12,8 @@ import orjson
 from cds_service.crd.cards import cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.hook_request import HookRequest
-from cds_service.crd.orders import DraftLine, order_lines
+from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
+from cds_service.crd.prefetch import type_of
 from cds_service.crd.requester import requester_of
 from cds_service.crd.statements import Silence, Statement, no_policy_held, not_to_be_performed, of_coverage
 from cds_service.crd.system_actions import assertion_id, system_actions
@@ -59,6 +60,7 @@ def answer(
     """
     not_looked_up = request.not_looked_up(catalogue.types_needed)
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
+    not_looked_up |= _unread(record, request)
     lines = order_lines(request.orders, record, asked_at)
     no_coverage = request.not_looked_up(("Coverage",))
     coverages = coverages_of(lines, record, catalogue.payers, asked_at.date(), no_coverage)
@@ -76,6 +78,18 @@ def answer(
         system_actions=system_actions(statements, asked_at.date()) if actions else (),
         statements=statements,
     )
+
+
+def _unread(record: Record, request: HookRequest) -> dict[str, str]:
+    """What came and could not be read where absence would count: orders of the chart, and the call's encounter."""
+    found: dict[str, str] = {}
+    for fault in record.faults:
+        kind = fault.resource_type or type_of(fault.where.removeprefix("prefetch.").split(".")[0].split("[")[0])
+        if kind in ORDER_TYPES and fault.where.startswith("prefetch."):
+            found[kind] = f"one {kind} could not be read ({fault.where}: {fault.what})"
+    if request.encounter_id is not None and record.resolve(f"Encounter/{request.encounter_id}") is None:
+        found["Encounter"] = "the encounter of the call could not be read"
+    return found
 
 
 def render(response: HookResponse) -> bytes:

@@ -79,6 +79,9 @@ class HookRequest:
             case "Encounter":
                 # without an encounterId there is no encounter to know of
                 return self.encounter_id is None or self._holds(resource_type, self.encounter_id)
+            case _ if resource_type in ORDER_TYPES:
+                # of orders absence counts, so only a search of ours proves that there are no others
+                return resource_type in self.prefetch_state
             case _:
                 return resource_type in self.prefetch_state or resource_type in self.shown
 
@@ -194,8 +197,9 @@ def _draft_fault(draft: list[Given], patient_id: str, fhir_server: str | None) -
             return Problem("invalid", f"{where}.id", "two orders have this id", "give each order an id of its own")
         seen.add(reference)
         owner = resource.get("subject") or resource.get("patient")
-        key = reference_key(literal_reference(owner), fhir_server)
-        if key is not None and key.startswith("Patient/") and key != f"Patient/{patient_id}":
+        # an order is of this call whatever base its references are written with: the guide itself prints others
+        key = reference_key(literal_reference(owner))
+        if literal_reference(owner) is not None and key != f"Patient/{patient_id}":
             what = "the order is not for the patient of context.patientId"
             return Problem("invalid", where, what, "send the orders of one patient in one call", "business-rule")
     if not seen:
@@ -229,14 +233,14 @@ def _as_written(body: bytes, places: list[int]) -> dict[int, Any]:
 
     def whole(digits: str) -> Any:
         # beyond 64 bits a number is not orjson's to write
-        return int(digits) if len(digits) < 19 else orjson.Fragment(digits)
+        return orjson.Fragment(digits) if len(digits) >= 19 or digits == "-0" else int(digits)
 
     text = body.decode("utf-8")
     reader = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=whole)
     found = list(_DRAFT.finditer(text))
     entries: Any = None
-    if len(found) == 1:
-        # the name stands once in the whole body: the chart around it need not be read again
+    if len(found) == 1 and "\\u" not in text:
+        # the name stands once in the whole body, and in no other spelling: the chart around it need not be read again
         draft, _ = reader.raw_decode(text, found[0].end())
         entries = draft.get("entry") if isinstance(draft, dict) else None
     if not isinstance(entries, list) or len(entries) <= places[-1]:
@@ -269,6 +273,8 @@ def _prefetched(prefetch: dict[str, Any]) -> tuple[list[Given], dict[str, Prefet
         if failed or partial:
             state = "failed" if failed else "partial"
         resource_type = type_of(key)
+        if value is not None and _resource_type(value) not in ("Bundle", "OperationOutcome", resource_type):
+            state = "failed"  # what stands there is no answer to the look-up
         states[resource_type] = max(state, states.get(resource_type, "empty"), key=_WORST_LAST.index)
     return found, states
 
@@ -285,6 +291,9 @@ def _collect(where: str, value: Any, found: list[Given]) -> tuple[bool, bool]:
         match _resource_type(one.resource):
             case "OperationOutcome":
                 failed = failed or _is_failure(one.resource)
+            case "":
+                failed = True
+                found.append(one)
             case "Bundle":
                 entries = one.resource.get("entry", [])
                 if not isinstance(entries, list):

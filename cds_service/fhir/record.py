@@ -68,7 +68,9 @@ class Record:
         "_by_key",
         "_by_type",
         "_codes",
+        "_contained",
         "_panels",
+        "_whose",
         "base",
         "faults",
         "foreign",
@@ -80,6 +82,8 @@ class Record:
         self._by_key: dict[str, Resource] = {}
         self._by_type: dict[str, list[Resource]] = {}
         self._codes: dict[tuple[str, str], list[tuple[Resource, tuple[tuple[str, str], ...]]]] = {}
+        self._contained: dict[int, dict[str, Resource]] = {}
+        self._whose: tuple[str, set[str]] = ("", set())
         self._panels: dict[int, Resource] | None = None
         self.base: str | None = None
         self.patient: Resource | None = None
@@ -121,6 +125,7 @@ class Record:
                 record._by_key.setdefault(full_url, resource)
             readable.append((where, resource))
         foreign: list[str] = []
+        record._whose = (patient_id, patient_keys)
         for where, resource in readable:
             whose = record._owner(resource, patient_id, patient_keys)
             if whose == "other":
@@ -129,11 +134,9 @@ class Record:
                 faults.append(RecordFault(resource["resourceType"], where, "does not say whose it is"))
             else:
                 record._keep(resource, patient_id)
-        for key in [key for key, one in record._by_key.items() if key.startswith("urn:")]:
-            if not any(
-                one is record._by_key[key] for one in record._by_type.get(record._by_key[key]["resourceType"], [])
-            ):
-                del record._by_key[key]
+        kept = {id(one) for held in record._by_type.values() for one in held}
+        for key in [key for key, one in record._by_key.items() if key.startswith("urn:") and id(one) not in kept]:
+            del record._by_key[key]
         record.faults, record.foreign = tuple(faults), tuple(foreign)
         return record
 
@@ -176,13 +179,23 @@ class Record:
         if text is None:
             return None
         if text.startswith("#"):
-            contained = (within or {}).get("contained")
-            for one in contained if isinstance(contained, list) else ():
-                if isinstance(one, dict) and one.get("id") == text[1:]:
-                    return one
-            return None
+            return self._contained_in(within).get(text[1:]) if within is not None else None
         key = reference_key(text, self.base)
         return self._by_key.get(key) if key is not None else None
+
+    def _contained_in(self, resource: Resource) -> dict[str, Resource]:
+        """What a resource contains, by id: readable, and not another patient's. It needs no owner of its own."""
+        found = self._contained.get(id(resource))
+        if found is None:
+            contained = resource.get("contained")
+            found = self._contained[id(resource)] = {
+                one["id"]: one
+                for one in (contained if isinstance(contained, list) else ())
+                if shape_fault(one) is None
+                and isinstance(one.get("id"), str)
+                and self._owner(one, *self._whose) != "other"
+            }
+        return found
 
     def coded(
         self, resource_type: str, path: str, named: Mapping[tuple[str, str], tuple[str, ...]]

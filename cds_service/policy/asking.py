@@ -11,6 +11,7 @@ from typing import Any
 from cds_service.fhir.fhirpath import EvaluationFault
 from cds_service.policy.facts import MOST_ASKED, Asked, Facts
 from cds_service.policy.plan import Condition
+from cds_service.policy.views import REQUESTS
 
 
 def truth(facts: Facts, condition: Condition | None) -> bool | None:
@@ -74,6 +75,23 @@ def candidates(facts: Facts, condition: Condition, plain: bool | None) -> tuple[
         everything = {name: [*known[name], *items] for name, items in aside.items()}
         unsettled = ask(facts, condition, everything) is not False
     return found, unsettled
+
+
+def doubted(facts: Facts, condition: Condition) -> list[Any]:
+    """Orders set aside (their status cannot be read, say) that, put in, would take a plain *yes* back.
+
+    Of orders absence counts once they were looked up, so one that may be there counts against it. Of what a chart
+    never holds whole, candidates do not weaken a *yes*.
+    """
+    aside = {
+        name: held for name, held in set_aside(facts, condition).items() if facts.policy.facts[name].type in REQUESTS
+    }
+    known = {name: facts.variable(name) for name in aside}
+    return [
+        item
+        for item, names in holders(aside)
+        if ask(facts, condition, {name: [*known[name], item] for name in names}) is not True
+    ]
 
 
 def deciding(facts: Facts, condition: Condition, plain: bool) -> list[Any]:

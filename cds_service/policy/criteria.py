@@ -74,10 +74,11 @@ class Verdicts:
             # what is open because a look-up failed says nothing, not even that it is not met (ADR 0004)
             return {} if self._unread(name) else {"status": status.value}
         if name in self.policy.exclusions:
-            fired = self.exclusion(name).status
-            return {"status": fired, "met": fired == "fired"}
+            fired = self.exclusion(name).status == "fired"
+            return {"status": self.exclusion(name).status, "met": fired} if fired or not self._unread(name) else {}
         document = self.document(name)
-        return {"status": document.status, "met": document.status == "on-file"}
+        settled = document.status in ("on-file", "not-applicable") or not self._unread(name)
+        return {"status": document.status, "met": document.status == "on-file"} if settled else {}
 
     def _unread(self, name: str) -> bool:
         missing = self.situation.not_looked_up.keys()
@@ -156,6 +157,8 @@ class Verdicts:
         assert condition is not None
         plain = self.truth(condition)
         candidates, unsettled = asking.candidates(self.facts, condition, plain)
+        if plain is True and asking.doubted(self.facts, condition):
+            plain = None
         if plain is False and unsettled:
             # a value in range whose context is not recorded leaves it open (docs/how-it-decides.md, Values)
             plain = None

@@ -147,8 +147,10 @@ class Facts:
         return items, [item for item in with_more if id(item) not in known], unusable, stale
 
     def _select(self, fact: Fact, items: list[Any], gathered: Gathered, unsure: list[Any]) -> list[Any]:
+        doubtful: list[Any] = []
         if fact.window is not None and items:
-            items = self._in_window(fact, items, gathered)
+            items, doubtful = self._in_window(fact, items, gathered)
+        unsure.extend(one for one in doubtful if fact.where is None or self._passes(fact.where, one) is not False)
         if fact.where is None:
             return items
         kept = []
@@ -173,23 +175,24 @@ class Facts:
             self.note(where.text, fault)
             return None
 
-    def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> list[Any]:
+    def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> tuple[list[Any], list[Any]]:
+        """The items in time, and those of which it cannot be said; what is too old is kept aside in `gathered`."""
         start, end, known = self.window_of(fact)
         if not known:
-            # nobody can say whether they are in time
-            gathered.candidates.extend(items)
-            return []
-        kept = []
+            return [], items
+        kept, doubtful = [], []
         for item in items:
             when = item_date(item)
             inside = within(when, start, end) if when is not None else None
             if inside is True:
                 kept.append(item)
-            elif inside is None or (when is not None and start is not None and when.last_day < start.first_day):
+            elif inside is None and when is not None:
+                doubtful.append(item)  # a partial date, some of whose days are in time
+            elif when is None or (start is not None and when.last_day < start.first_day):
                 gathered.stale.append(item)
         # only the newest are ever spoken of
         gathered.stale = sorted(gathered.stale, key=_age, reverse=True)[:MOST_STALE]
-        return kept
+        return kept, doubtful
 
     def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None, bool]:
         """The first and last day that count, and whether both could be worked out.

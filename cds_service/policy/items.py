@@ -30,6 +30,8 @@ _NOT_SO = frozenset({"refuted", "entered-in-error"})
 _UNSURE = frozenset({"provisional", "differential", "unconfirmed"})
 _DEAD_DOCUMENT = frozenset({"entered-in-error", "superseded", "cancelled"})
 _UNSIGNED_DOCUMENT = frozenset({"registered", "partial", "preliminary"})
+# a panel of more members is a list, and lends its members nothing of each other
+MOST_MEMBERS = 50
 _UNIT_WORDS = {"mm[Hg]": "mmHg"}
 
 
@@ -115,11 +117,19 @@ def active_line(resource: Resource, record: Record) -> OrderLine:
 
 
 def _condition(resource: Resource, raw: Raw) -> None:
-    clinical = {one.get("code") for one in codings_of(resource.get("clinicalStatus"))}
-    verification = {one.get("code") for one in codings_of(resource.get("verificationStatus"))}
+    clinical, verification = _status_codes(resource, "clinicalStatus"), _status_codes(resource, "verificationStatus")
     if clinical & _ENDED or verification & _NOT_SO:
         return
-    (raw.candidates if verification & _UNSURE else raw.items).append(resource)
+    # a status that is there and cannot be read, or an end without one, leaves it open
+    unread = (resource.get("clinicalStatus") and not clinical) or (
+        resource.get("verificationStatus") and not verification
+    )
+    ended = not clinical and any(name.startswith("abatement") for name in resource)
+    (raw.candidates if verification & _UNSURE or unread or ended else raw.items).append(resource)
+
+
+def _status_codes(resource: Resource, name: str) -> set[str]:
+    return {one["code"].lower() for one in codings_of(resource.get(name)) if isinstance(one.get("code"), str)}
 
 
 def _document(resource: Resource) -> DocumentView | None:
@@ -162,7 +172,7 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
     if panel is not None and panel.get("status") not in _USABLE_OBSERVATION:
         panel = None  # a panel that does not count lends nothing
     siblings = _siblings(resource, record)
-    if panel is not None:
+    if panel is not None and len(panel["hasMember"]) <= MOST_MEMBERS:
         siblings = siblings + [one for one in _siblings(panel, record) if one.get("__member") is not resource]
     when = _when(resource) or (_when(panel) if panel is not None else None)
     for part in _valued(resource, fact.keys or frozenset()):
@@ -214,7 +224,8 @@ def _keyed_code(part: Resource, parent: Resource | None) -> KeyedConcept:
 def _siblings(resource: Resource, record: Record) -> list[Resource]:
     """What was recorded with a value: the components of its Observation, the members of a panel."""
     found = [_sibling(component) for component in resource.get("component") or ()]
-    for member in record.members_of(resource):
+    members = record.members_of(resource) if len(resource.get("hasMember") or ()) <= MOST_MEMBERS else []
+    for member in members:
         if member.get("status") in _USABLE_OBSERVATION:
             values = {name: value for name, value in member.items() if name == "code" or name.startswith("value")}
             found.append(_sibling({**values, "__member": member}))
@@ -223,6 +234,9 @@ def _siblings(resource: Resource, record: Record) -> list[Resource]:
 
 def _sibling(part: Resource) -> Resource:
     code = part.get("code")
+    if "dataAbsentReason" in part or "comparator" in (part.get("valueQuantity") or {}):
+        # a limit or an absence lends no context: its value is left out
+        part = {name: value for name, value in part.items() if not name.startswith("value")}
     return {**part, "code": keyed(code, keys_of(code))} if code is not None else part
 
 
@@ -250,7 +264,7 @@ def _same_unit(raw: Mapping[str, Any], unit: str) -> bool:
 def _when(resource: Resource) -> FhirDate | None:
     text = resource.get("effectiveDateTime") or resource.get("effectiveInstant")
     if text is None:
-        text = resource.get("effectivePeriod", {}).get("start")
+        text = (resource.get("effectivePeriod") or {}).get("start")
     return parse_date(text) if text is not None else None
 
 
@@ -277,7 +291,7 @@ def day_words(when: FhirDate) -> str:
 
 def number_words(number: Decimal) -> str:
     """A value as a person writes it: at most two decimals, no trailing zeros."""
-    text = f"{round(number, 2):f}"
+    text = f"{number:.2f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -12,7 +12,7 @@ from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, split_
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
-from cds_service.fhir.references import literal_reference, own_reference
+from cds_service.fhir.references import literal_reference, own_reference, reference_key
 
 Resource = Mapping[str, Any]
 
@@ -71,7 +71,8 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
     line["position"] = position
     line["reference"] = own_reference(resource)
     links = (one for name in _LINKS for one in _objects(resource.get(name)))
-    line["references"] = [text for one in links if (text := literal_reference(one))]
+    texts = (text for one in links if (text := literal_reference(one)))
+    line["references"] = [reference_key(text, record.base) or text for text in texts]
     return line
 
 
@@ -92,9 +93,9 @@ def _day_in(stated: FhirDate, zone: tzinfo | None) -> date:
         return stated.first_day
     try:
         instant = datetime.fromisoformat(stated.text)
-    except ValueError:
+        return instant.astimezone(zone).date() if instant.tzinfo is not None else stated.first_day
+    except (ValueError, OverflowError):
         return stated.first_day
-    return instant.astimezone(zone).date() if instant.tzinfo is not None else stated.first_day
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -279,6 +280,6 @@ def _reasons(resource: Resource, record: Record) -> Iterator[Mapping[str, Any]]:
         if target is None or not isinstance(target.get("code"), dict):
             continue
         statuses = (*codings_of(target.get("verificationStatus")), *codings_of(target.get("clinicalStatus")))
-        unsure = any(one.get("code") in _NOT_A_REASON for one in statuses)
+        unsure = any(str(one.get("code")).lower() in _NOT_A_REASON for one in statuses)
         if target.get("resourceType") == "Condition" and not unsure:
             yield target["code"]

@@ -94,6 +94,10 @@ class TableReader:
         nested = [one for one in parts if one.get("url") == "unknown"]
         gives = self._outcome(parts, path, name)
         unknown = self._outcome(nested[0].get("extension", []), f"{path}.unknown", name) if nested else None
+        if unknown is not None and unknown.pa_needed == "no-auth":
+            self.faults.add(
+                path, f"'{name}': unknown gives no-auth", "what is not known is never a no: write 'conditional'"
+            )
         criteria = all(one.get("valueBoolean") is not False for one in parts if one.get("url") == "criteria")
         return gives, unknown, criteria
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from cds_service.fhir.codings import codings_of
@@ -36,7 +37,7 @@ def evidence(item: Any, situation: Situation) -> Evidence:
         code = item.get("code", {}).get("code") or "order"
         return Evidence(
             item["reference"],
-            f"{code} order, {item.get('status', 'status not said')}, from {item['firstDay'].text}",
+            f"{code} order, {item.get('status', 'status not said')}{_from(item)}",
         )
     if isinstance(item, dict) and "resourceType" in item:
         name = concept_words(item.get("code") or item.get("type")) or item["resourceType"]
@@ -46,6 +47,11 @@ def evidence(item: Any, situation: Situation) -> Evidence:
     if isinstance(item, dict):
         return Evidence(own, f"{concept_words(item) or 'coded'}, on {_THIS_ORDER}")
     return Evidence(own, f"{item}, on {_THIS_ORDER}")
+
+
+def _from(line: OrderLine) -> str:
+    # an order of the chart that gives no date of any kind is taken to begin last of all
+    return f", from {line['firstDay'].text}" if line["firstDay"].first_day != date.max else ""
 
 
 def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Evidence, ...]:
