@@ -109,7 +109,7 @@ def parse_hook_request(body: bytes, hook: str) -> HookRequest | Problem:
     patient_id = context["patientId"].removeprefix("Patient/")
     draft = _draft(context["draftOrders"])
     prefetch = document.get("prefetch") or {}
-    fault = _draft_fault(draft, patient_id, document.get("fhirServer")) or _prefetch_fault(prefetch)
+    fault = _draft_fault(draft, patient_id) or _prefetch_fault(prefetch)
     if fault is not None:
         return fault
     prefetched, states = _prefetched(prefetch)
@@ -180,7 +180,7 @@ def _is_order(resource: Any) -> bool:
     return _resource_type(resource) in ORDER_TYPES
 
 
-def _draft_fault(draft: list[Given], patient_id: str, fhir_server: str | None) -> Problem | None:
+def _draft_fault(draft: list[Given], patient_id: str) -> Problem | None:
     """The first thing that keeps an order from being answered. What is beside the orders cannot."""
     seen: set[str] = set()
     for where, resource, _ in draft:
