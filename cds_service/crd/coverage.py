@@ -12,6 +12,7 @@ from cds_service.fhir.codings import codings_of
 from cds_service.fhir.dates import parse_date
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
+from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference
 from cds_service.policy.payers import Payer, Programme, fold, says
 
@@ -112,9 +113,9 @@ class _Coverages:
         return OrderCoverage(reference, "active", payer, _view(coverage, payer, programme))
 
     def payors(self, coverage: Resource) -> Iterator[_Payor]:
-        for reference in _objects(coverage.get("payor")):
+        for reference in objects_in(coverage.get("payor")):
             resolved = self.record.resolve(reference, within=coverage) or {}
-            identifiers = [*_objects(reference.get("identifier")), *_objects(resolved.get("identifier"))]
+            identifiers = [*objects_in(reference.get("identifier")), *objects_in(resolved.get("identifier"))]
             names = (reference.get("display"), resolved.get("name"))
             yield _Payor(
                 names=frozenset(fold(one) for one in names if isinstance(one, str)) - {""},
@@ -178,7 +179,7 @@ def _names_a_payer(payor: _Payor, payers: Iterable[Payer]) -> bool:
 
 def _insurance(order: Resource) -> Iterator[Mapping[str, Any]]:
     """The coverages that an order names. `insurance` may name ClaimResponses too: those are no coverages."""
-    for reference in _objects(order.get("insurance")):
+    for reference in objects_in(order.get("insurance")):
         if reference.get("type") != "ClaimResponse" and "ClaimResponse/" not in (literal_reference(reference) or ""):
             yield reference
 
@@ -219,14 +220,14 @@ def _view(coverage: Resource, payer: Payer, named: Programme | None) -> dict[str
 def _says(coverage: Resource) -> Iterator[str]:
     """The texts in which a coverage tells its programme: class names and values, and its type."""
     kind = coverage.get("type")
-    texts = [one.get(part) for one in _objects(coverage.get("class")) for part in ("name", "value")]
+    texts = [one.get(part) for one in objects_in(coverage.get("class")) for part in ("name", "value")]
     texts += [one.get(part) for one in codings_of(kind) for part in ("code", "display")]
     texts.append(kind.get("text") if isinstance(kind, Mapping) else None)
     return (one for one in texts if isinstance(one, str))
 
 
 def _plan_names(coverage: Resource) -> Iterator[str]:
-    for one in _objects(coverage.get("class")):
+    for one in objects_in(coverage.get("class")):
         if any(coding.get("code") == "plan" for coding in codings_of(one.get("type"))):
             yield from (text for part in ("name", "value") if isinstance(text := one.get(part), str))
 
@@ -235,7 +236,7 @@ def _reference_to(coverage: Resource) -> Mapping[str, Any]:
     if isinstance(coverage.get("id"), str):
         return {"reference": own_reference(coverage)}
     # without an id the EHR can find its Coverage again by its own identifier only
-    identifier = next(iter(_objects(coverage.get("identifier"))), None)
+    identifier = next(iter(objects_in(coverage.get("identifier"))), None)
     return {"type": "Coverage", "identifier": identifier} if identifier else {"type": "Coverage"}
 
 
@@ -251,9 +252,3 @@ def _system_and_value(identifier: Mapping[str, Any]) -> tuple[str, str]:
         system.strip() if isinstance(system, str) else "",
         value.strip() if isinstance(value, str) else "",
     )
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        return [value]
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

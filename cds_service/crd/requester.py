@@ -7,6 +7,7 @@ from typing import Any
 
 from cds_service.fhir.codings import NUCC, canonical_system, codings_of
 from cds_service.fhir.record import Record
+from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference
 
 Resource = Mapping[str, Any]
@@ -49,8 +50,8 @@ def _roles(found: Resource, record: Record, order: Resource) -> Iterator[Mapping
 
 
 def _of_role(role: Resource) -> Iterator[Mapping[str, Any]]:
-    yield from _concepts(role.get("code"))
-    for specialty in _concepts(role.get("specialty")):
+    yield from objects_in(role.get("code"))
+    for specialty in objects_in(role.get("specialty")):
         # a specialty is no role (cardiology is not a physician), but a taxonomy code names the kind of provider
         taxonomy = [one for one in codings_of(specialty) if _is_nucc(one)]
         if taxonomy:
@@ -58,16 +59,10 @@ def _of_role(role: Resource) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_practitioner(practitioner: Resource) -> Iterator[Mapping[str, Any]]:
-    for qualification in _concepts(practitioner.get("qualification")):
-        yield from _concepts(qualification.get("code"))
+    for qualification in objects_in(practitioner.get("qualification")):
+        yield from objects_in(qualification.get("code"))
 
 
 def _is_nucc(coding: Mapping[str, Any]) -> bool:
     system = coding.get("system")
     return isinstance(system, str) and canonical_system(system) == NUCC
-
-
-def _concepts(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        return [value]
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

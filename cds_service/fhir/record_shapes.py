@@ -5,12 +5,19 @@ Not a FHIR validator: elements that nothing here reads may be anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cds_service.fhir.dates import parse_date
 
 Shape = Callable[[Any], str | None]
+
+
+def objects_in(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects of an element, repeated or not; what is not an object is left out."""
+    if isinstance(value, dict):
+        return [value]
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def shape_fault(resource: object) -> str | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from cds_service.fhir.elements import ElementTable
 from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type, compile_expression
-from cds_service.fhir.fhirpath.syntax import Variable, walk
 from cds_service.policy.extensions import extension, extensions, known_extensions
+from cds_service.policy.fact_graph import reach, reads_of, rests_on
 from cds_service.policy.facts import CONTEXT
 from cds_service.policy.faults import CQF_EXPRESSION, STRUCTURE, Faults, did_you_mean
 from cds_service.policy.lints import absence_read_as_no, ages_written_backwards, no_ops
@@ -32,8 +32,6 @@ _DATED = {
     "Condition": "recordedDate",
     "Procedure": "performed",
 }
-# context that stands on a resource of the chart: what its failed look-up leaves open
-_CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
 # of these a chart never holds all there is: absence proves nothing (requests are closed once read)
 OPEN_WORLD = frozenset({"Condition", "Observation", "Procedure", *DOCUMENTS})
 
@@ -350,60 +348,14 @@ class FactReader:
 
     def reach(self, expressions: Iterable[Expression]) -> Reach:
         """What conditions rest on, through their value facts down to items, verdicts and context."""
-        values: set[str] = set()
-        items: dict[str, None] = {}
-        verdicts: dict[str, None] = {}
-        context: dict[str, None] = {}
-        waiting = [name for expression in expressions for name in _read_in_order(expression)]
-        while waiting:
-            name = waiting.pop(0)
-            if name in self.verdicts:
-                verdicts[name] = None
-            elif name in CONTEXT:
-                context[name] = None
-            elif name in self._facts and not self._facts[name].is_value:
-                items[name] = None
-            elif name in self._facts and name not in values:
-                values.add(name)
-                expression = self._facts[name].expression
-                waiting.extend(_read_in_order(expression) if expression else ())
-        booleans = tuple(sorted(name for name in values if self._facts[name].type == "boolean"))
-        return Reach(frozenset(values), booleans, tuple(items), tuple(verdicts), tuple(context))
+        return reach(expressions, self._facts, self.verdicts)
 
     def rests_on(self) -> dict[str, frozenset[str]]:
         """Fact or context name -> the resource types whose failed look-up leaves it empty."""
-        found = dict(_CONTEXT_RESTS)
-
-        def of(name: str, path: tuple[str, ...]) -> frozenset[str]:
-            if name in found or name not in self._facts or name in path:
-                return found.get(name, frozenset())
-            fact = self._facts[name]
-            kinds = frozenset({fact.type}) if fact.retrieved else frozenset()
-            for read in self.reads_of(fact):
-                kinds |= of(read, (*path, name))
-            found[name] = kinds
-            return kinds
-
-        for name in self._facts:
-            of(name, ())
-        return {name: kinds for name, kinds in found.items() if kinds}
-
-    def reads_of(self, fact: Fact) -> frozenset[str]:
-        """Every name that a fact reads: in its expression, filter, window and qualifiers."""
-        expressions = [fact.expression, fact.where]
-        if fact.window is not None:
-            expressions += [fact.window.start, fact.window.end]
-        if fact.measurement is not None:
-            expressions += [expression for _, expression in fact.measurement.qualifiers]
-        return frozenset(name for one in expressions if one is not None for name in one.reads)
+        return rests_on(self._facts)
 
     def fact_reads(self) -> dict[str, frozenset[str]]:
-        return {name: self.reads_of(fact) for name, fact in self._facts.items()}
-
-
-def _read_in_order(expression: Expression) -> list[str]:
-    """The variables of an expression as it names them: what it looks at first is shown first."""
-    return list(dict.fromkeys(node.name for node in walk(expression.ast) if isinstance(node, Variable)))
+        return {name: reads_of(fact) for name, fact in self._facts.items()}
 
 
 def _view_of(kind: str, measurement: Measurement | None) -> str:

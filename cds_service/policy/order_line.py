@@ -12,6 +12,7 @@ from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, split_
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
+from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference, reference_key
 
 Resource = Mapping[str, Any]
@@ -70,7 +71,7 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
         line["status"] = resource["status"]
     line["position"] = position
     line["reference"] = own_reference(resource)
-    links = (one for name in _LINKS for one in _objects(resource.get(name)))
+    links = (one for name in _LINKS for one in objects_in(resource.get(name)))
     texts = (text for one in links if (text := literal_reference(one)))
     line["references"] = [reference_key(text, record.base) or text for text in texts]
     return line
@@ -98,12 +99,6 @@ def _day_in(stated: FhirDate, zone: tzinfo | None) -> date:
         return stated.first_day
 
 
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        return [value]
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -121,7 +116,7 @@ def _concept(resource: Resource, record: Record) -> Mapping[str, Any]:
 
 def _all_codings(concept: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from codings_of(concept)
-    for extension in _objects(concept.get("extension")):
+    for extension in objects_in(concept.get("extension")):
         if extension.get("url") == _BILLING_OPTIONS:
             yield from codings_of(extension.get("valueCodeableConcept"))
 
@@ -141,7 +136,7 @@ def _code_and_modifiers(
     beside = [
         coding
         for name in ("orderDetail", "parameter")
-        for one in _objects(resource.get(name))
+        for one in objects_in(resource.get(name))
         for coding in codings_of(one.get("valueCodeableConcept") if name == "parameter" else one)
     ]
     for coding in codings + beside:
@@ -164,7 +159,7 @@ def _code_and_modifiers(
 def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
     """firstDay, lastDay, duration, frequency and hoursPerDay, where the order states them."""
     period = _object(resource.get("occurrencePeriod"))
-    dosage = next(iter(_objects(resource.get("dosageInstruction"))), {})
+    dosage = next(iter(objects_in(resource.get("dosageInstruction"))), {})
     timing = _object(resource.get("occurrenceTiming")) or _object(dosage.get("timing"))
     repeat = _object(timing.get("repeat"))
     bounds = _object(repeat.get("boundsPeriod"))
@@ -238,15 +233,15 @@ def _frequency_words(timing: Mapping[str, Any], repeat: Mapping[str, Any]) -> st
 def _flow_rate(resource: Resource) -> Quantity | None:
     """The ordered flow in L/min, from wherever this kind of order can carry a quantity."""
     raw = [resource.get("quantityQuantity")]
-    raw += [one.get("valueQuantity") for one in _objects(resource.get("parameter"))]
-    for dosage in _objects(resource.get("dosageInstruction")):
-        raw += [one.get("rateQuantity") for one in _objects(dosage.get("doseAndRate"))]
+    raw += [one.get("valueQuantity") for one in objects_in(resource.get("parameter"))]
+    for dosage in objects_in(resource.get("dosageInstruction")):
+        raw += [one.get("rateQuantity") for one in objects_in(dosage.get("doseAndRate"))]
     for one in raw:
         quantity = parse_quantity(one) if isinstance(one, dict) else None
         flow = convert(quantity, "L/min") if quantity is not None else None
         if flow is not None and flow.value > 0:
             return flow
-    for detail in _objects(resource.get("orderDetail")):
+    for detail in objects_in(resource.get("orderDetail")):
         match = _FLOW_TEXT.match(detail["text"]) if isinstance(detail.get("text"), str) else None
         if match and Decimal(match[1]) > 0:
             return Quantity(Decimal(match[1]), "L/min")
@@ -254,7 +249,7 @@ def _flow_rate(resource: Resource) -> Quantity | None:
 
 
 def _as_needed(resource: Resource) -> bool:
-    dosages = _objects(resource.get("dosageInstruction"))
+    dosages = objects_in(resource.get("dosageInstruction"))
     for one in (resource, *dosages):
         if one.get("asNeededBoolean") is True or isinstance(one.get("asNeededCodeableConcept"), dict):
             return True
@@ -266,16 +261,16 @@ def _as_needed(resource: Resource) -> bool:
 def _texts(concept: Mapping[str, Any], resource: Resource) -> Iterator[str]:
     # never displays: they are the sender's labels and are wrong in the wild
     texts = [concept.get("text")]
-    texts += [one.get("text") for one in _objects(resource.get("orderDetail"))]
-    for parameter in _objects(resource.get("parameter")):
-        texts += [one.get("text") for one in _objects(parameter.get("valueCodeableConcept"))]
-    texts += [one.get("text") for one in _objects(resource.get("note"))]
+    texts += [one.get("text") for one in objects_in(resource.get("orderDetail"))]
+    for parameter in objects_in(resource.get("parameter")):
+        texts += [one.get("text") for one in objects_in(parameter.get("valueCodeableConcept"))]
+    texts += [one.get("text") for one in objects_in(resource.get("note"))]
     return (one for one in texts if isinstance(one, str) and one.strip())
 
 
 def _reasons(resource: Resource, record: Record) -> Iterator[Mapping[str, Any]]:
-    yield from _objects(resource.get("reasonCode"))
-    for reference in _objects(resource.get("reasonReference")):
+    yield from objects_in(resource.get("reasonCode"))
+    for reference in objects_in(resource.get("reasonReference")):
         target = record.resolve(reference, within=resource)
         if target is None or not isinstance(target.get("code"), dict):
             continue

@@ -1,0 +1,70 @@
+"""What a plan's conditions and facts rest on: the names they read, followed to the chart. Load time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from cds_service.fhir.fhirpath import Expression
+from cds_service.fhir.fhirpath.syntax import Variable, walk
+from cds_service.policy.facts import CONTEXT
+from cds_service.policy.plan import Fact, Reach
+
+# context that stands on a resource of the chart: what its failed look-up leaves open
+_CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
+
+
+def reach(expressions: Iterable[Expression], facts: Mapping[str, Fact], owners: Collection[str]) -> Reach:
+    """What conditions rest on, through their value facts down to items, verdicts (of `owners`) and context."""
+    values: set[str] = set()
+    items: dict[str, None] = {}
+    verdicts: dict[str, None] = {}
+    context: dict[str, None] = {}
+    waiting = [name for expression in expressions for name in _read_in_order(expression)]
+    while waiting:
+        name = waiting.pop(0)
+        if name in owners:
+            verdicts[name] = None
+        elif name in CONTEXT:
+            context[name] = None
+        elif name in facts and not facts[name].is_value:
+            items[name] = None
+        elif name in facts and name not in values:
+            values.add(name)
+            expression = facts[name].expression
+            waiting.extend(_read_in_order(expression) if expression else ())
+    booleans = tuple(sorted(name for name in values if facts[name].type == "boolean"))
+    return Reach(frozenset(values), booleans, tuple(items), tuple(verdicts), tuple(context))
+
+
+def rests_on(facts: Mapping[str, Fact]) -> dict[str, frozenset[str]]:
+    """Fact or context name -> the resource types whose failed look-up leaves it empty."""
+    found = dict(_CONTEXT_RESTS)
+
+    def of(name: str, path: tuple[str, ...]) -> frozenset[str]:
+        if name in found or name not in facts or name in path:
+            return found.get(name, frozenset())
+        fact = facts[name]
+        kinds = frozenset({fact.type}) if fact.retrieved else frozenset()
+        for read in reads_of(fact):
+            kinds |= of(read, (*path, name))
+        found[name] = kinds
+        return kinds
+
+    for name in facts:
+        of(name, ())
+    return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def reads_of(fact: Fact) -> frozenset[str]:
+    """Every name that a fact reads: in its expression, filter, window and qualifiers."""
+    expressions = [fact.expression, fact.where]
+    if fact.window is not None:
+        expressions += [fact.window.start, fact.window.end]
+    if fact.measurement is not None:
+        expressions += [expression for _, expression in fact.measurement.qualifiers]
+    return frozenset(name for one in expressions if one is not None for name in one.reads)
+
+
+def _read_in_order(expression: Expression) -> list[str]:
+    """The variables of an expression as it names them: what it looks at first is shown first."""
+    return list(dict.fromkeys(node.name for node in walk(expression.ast) if isinstance(node, Variable)))
