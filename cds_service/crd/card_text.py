@@ -240,7 +240,9 @@ _BARE_LINK = re.compile(r"://|www\.", re.IGNORECASE)
 
 def escaped(text: str, longest: int = _LONGEST_QUOTE) -> str:
     """Text as markdown that shows it and does nothing else: one line, no markup, no links, not too long."""
-    quoted = _MARKDOWN.sub(r"\\\g<0>", shortened(plain(text), longest))
+    quoted = shortened(plain(text), longest)
+    if _MARKDOWN.search(quoted):
+        quoted = _MARKDOWN.sub(r"\\\g<0>", quoted)
     if "://" in quoted or "www" in quoted.lower():
         quoted = _BARE_LINK.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", quoted)
     return quoted

@@ -6,12 +6,15 @@ Pure; knows items and answers, not what a criterion is. Why it is done so: ADR 0
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from cds_service.fhir.fhirpath import EvaluationFault
-from cds_service.policy.facts import MOST_ASKED, Asked, Facts
+from cds_service.policy.facts import MOST_ASKED, NOTHING, Asked, Facts, Gathered
 from cds_service.policy.plan import Condition
 from cds_service.policy.views import REQUESTS
+
+# what the chart holds of the facts behind a condition, by name
+Held: TypeAlias = list[tuple[str, Gathered]]
 
 
 def truth(facts: Facts, condition: Condition | None) -> bool | None:
@@ -40,9 +43,15 @@ def _truth_in(facts: Facts, environment: Facts | Asked, condition: Condition) ->
     return result
 
 
-def set_aside(facts: Facts, condition: Condition) -> dict[str, list[Any]]:
-    """The candidates of each fact that a condition rests on; only facts that have some."""
-    return {name: held for name in condition.reach.items if (held := facts.gathered(name).candidates)}
+def held(facts: Facts, condition: Condition) -> Held:
+    """What the chart holds of each fact that a condition rests on; facts of which it holds nothing are left out."""
+    gathered = facts.gathered
+    return [(name, found) for name in condition.reach.items if (found := gathered(name)) is not NOTHING]
+
+
+def set_aside(holds: Held) -> dict[str, list[Any]]:
+    """The candidates of each fact; only of those that have some."""
+    return {name: found.candidates for name, found in holds if found.candidates}
 
 
 def holders(lists: Mapping[str, list[Any]]) -> list[tuple[Any, list[str]]]:
@@ -50,24 +59,28 @@ def holders(lists: Mapping[str, list[Any]]) -> list[tuple[Any, list[str]]]:
     found: dict[int, tuple[Any, list[str]]] = {}
     for name, items in lists.items():
         for item in items[:MOST_ASKED]:
-            found.setdefault(id(item), (item, []))[1].append(name)
+            holder = found.get(id(item))
+            if holder is None:
+                found[id(item)] = (item, [name])
+            else:
+                holder[1].append(name)
     return list(found.values())
 
 
-def candidates(facts: Facts, condition: Condition, plain: bool | None) -> tuple[list[Any], bool]:
+def candidates(facts: Facts, condition: Condition, holds: Held, plain: bool | None) -> tuple[list[Any], bool]:
     """Items set aside that, put in, make the condition or a boolean fact that it reads true; and whether any of them
     (or all together) would keep a plain *no* from being one."""
-    aside = set_aside(facts, condition) if plain is not True else {}
+    aside = set_aside(holds) if plain is not True else {}
     if not aside:
         return [], False
-    known = {name: facts.variable(name) for name in aside}
-    closed = [name for name in condition.reach.booleans if facts.variable(name) != [True]]
+    known = {name: facts[name] for name in aside}
+    closed = [name for name in condition.reach.booleans if facts[name] != [True]]
     found: list[Any] = []
     unsettled = False
     for item, names in holders(aside):
         asked = Asked(facts, {name: [*known[name], item] for name in names}, condition.reach.values)
         answer = _truth_in(facts, asked, condition)
-        if answer is True or any(asked.variable(one) == [True] for one in closed):
+        if answer is True or any(asked[one] == [True] for one in closed):
             found.append(item)
         unsettled = unsettled or answer is not False
     if plain is False and not unsettled:
@@ -77,26 +90,24 @@ def candidates(facts: Facts, condition: Condition, plain: bool | None) -> tuple[
     return found, unsettled
 
 
-def doubted(facts: Facts, condition: Condition) -> list[Any]:
-    """Orders set aside (their status cannot be read, say) that, put in, would take a plain *yes* back.
+def doubted(facts: Facts, condition: Condition, holds: Held) -> bool:
+    """Whether an order set aside (its status cannot be read, say) would, put in, take a plain *yes* back.
 
     Of orders absence counts once they were looked up, so one that may be there counts against it. Of what a chart
     never holds whole, candidates do not weaken a *yes*.
     """
-    aside = {
-        name: held for name, held in set_aside(facts, condition).items() if facts.policy.facts[name].type in REQUESTS
-    }
-    known = {name: facts.variable(name) for name in aside}
-    return [
-        item
+    aside = {name: items for name, items in set_aside(holds).items() if facts.policy.facts[name].type in REQUESTS}
+    return any(
+        ask(facts, condition, {name: [*facts[name], item] for name in names}) is not True
         for item, names in holders(aside)
-        if ask(facts, condition, {name: [*known[name], item] for name in names}) is not True
-    ]
+    )
 
 
-def deciding(facts: Facts, condition: Condition, plain: bool) -> list[Any]:
+def deciding(facts: Facts, condition: Condition, holds: Held, plain: bool) -> list[Any]:
     """The items whose removal changes the answer, or that alone give it."""
-    known = {name: held for name in condition.reach.items if (held := facts.variable(name))}
+    known = {name: found.items for name, found in holds if found.items}
+    if not known:
+        return []
     nothing: dict[str, list[Any]] = {name: [] for name in known}
     # where nothing at all gives the same answer, giving it alone proves nothing
     alone_counts: bool | None = None
@@ -113,26 +124,26 @@ def deciding(facts: Facts, condition: Condition, plain: bool) -> list[Any]:
     return found
 
 
-def conflicts(facts: Facts, condition: Condition, plain: bool, decided: list[Any]) -> list[Any]:
+def conflicts(facts: Facts, condition: Condition, holds: Held, plain: bool, decided: list[Any]) -> list[Any]:
     """Older values, or another analyte's, that alone would say the opposite."""
     if not decided:
         return []
-    gathered = {name: facts.gathered(name) for name in condition.reach.items}
-    others = {name: [*one.items, *one.older] for name, one in gathered.items()}
+    others = {name: found.items + found.older for name, found in holds}
     known = {id(item) for item in decided}
     return [
         item
         for item, names in holders(others)
-        if id(item) not in known and _alone(facts, condition, item, names) is (not plain)
+        if id(item) not in known and _alone(facts, condition, holds, item, names) is (not plain)
     ]
 
 
 def stale_behind(facts: Facts, condition: Condition) -> list[Any]:
     """The items that alone would make the condition true, were they not too old."""
-    stale = {name: facts.gathered(name).stale for name in condition.reach.items}
-    return [item for item, names in holders(stale) if _alone(facts, condition, item, names) is True]
+    holds = held(facts, condition)
+    stale = {name: found.stale for name, found in holds}
+    return [item for item, names in holders(stale) if _alone(facts, condition, holds, item, names) is True]
 
 
-def _alone(facts: Facts, condition: Condition, item: Any, names: list[str]) -> bool | None:
-    given: dict[str, list[Any]] = {name: [] for name in condition.reach.items}
+def _alone(facts: Facts, condition: Condition, holds: Held, item: Any, names: list[str]) -> bool | None:
+    given: dict[str, list[Any]] = {name: [] for name, _ in holds}
     return ask(facts, condition, given | {name: [item] for name in names})

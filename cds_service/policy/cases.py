@@ -52,7 +52,7 @@ def run_case(case: Case, policy: Policy) -> CaseResult:
     given = [item for items in situation.stubs.values() for item in items]
     # amounts that the plan works out itself (a difference of two readings) have borders too
     facts = Verdicts(policy, situation).facts
-    given += [one for name, fact in policy.facts.items() if fact.type == "Quantity" for one in facts.variable(name)]
+    given += [one for name, fact in policy.facts.items() if fact.type == "Quantity" for one in facts[name]]
     return CaseResult(case, differences, tuple(_reasons(determination)), determination, tuple(given))
 
 

@@ -156,23 +156,25 @@ class Verdicts:
         condition = criterion.start
         assert condition is not None
         plain = self.truth(condition)
-        candidates, unsettled = asking.candidates(self.facts, condition, plain)
-        if plain is True and asking.doubted(self.facts, condition):
+        holds = asking.held(self.facts, condition)
+        candidates, unsettled = asking.candidates(self.facts, condition, holds, plain)
+        if plain is True and asking.doubted(self.facts, condition, holds):
             plain = None
         if plain is False and unsettled:
             # a value in range whose context is not recorded leaves it open (docs/how-it-decides.md, Values)
             plain = None
         if plain is None:
-            reason = words.unknown(criterion, self.facts, candidates)
+            reason = words.unknown(criterion, self.facts, holds, candidates)
             shown = tuple(dict.fromkeys(map(self._evidence, candidates)))[:MOST_SHOWN]
             return self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, shown)
-        items = asking.deciding(self.facts, condition, plain)
+        items = asking.deciding(self.facts, condition, holds, plain)
         evidence = self._shown(condition, items)
-        conflicts = tuple(dict.fromkeys(map(self._evidence, asking.conflicts(self.facts, condition, plain, items))))
+        against = asking.conflicts(self.facts, condition, holds, plain, items)
+        conflicts = tuple(dict.fromkeys(map(self._evidence, against)))
         read = [] if items else [self.criterion(one) for one in condition.reach.verdicts if one in self.policy.criteria]
         reason = words.of_verdicts(read) or words.decided(criterion, plain, items, evidence)
         # what could not be used may be newer than what was
-        reason += words.not_used(self.facts, condition)
+        reason += words.not_used(holds)
         status = Status.MET if plain else Status.NOT_MET
         return self._verdict(criterion, status, reason, evidence)._replace(conflicts=conflicts)
 
@@ -225,10 +227,13 @@ class Verdicts:
         plain = self.truth(criterion.start)
         if criterion.start is None or plain is None:
             return None
-        items = asking.deciding(self.facts, criterion.start, plain)
+        items = self._deciding(criterion.start, plain)
         days = [when.last_day for item in items if (when := item_date(item)) is not None]
         # what the order itself says is as new as the call
         return max(days) if days else (self.situation.asked_at.date() if not items else None)
+
+    def _deciding(self, condition: Condition, plain: bool) -> list[Any]:
+        return asking.deciding(self.facts, condition, asking.held(self.facts, condition), plain)
 
     def _shown(self, condition: Condition, items: list[Any]) -> tuple[Evidence, ...]:
         """The evidence that deciding items make. Where there are none, that of the verdicts which the condition
@@ -270,7 +275,7 @@ class Verdicts:
             exclusion = self.policy.exclusions[name]
             # unknown does not fire, and neither does what a candidate would stop: what is open is no refusal
             if self.truth(exclusion.condition) is True and not self._stoppable(exclusion.condition):
-                evidence = self._shown(exclusion.condition, asking.deciding(self.facts, exclusion.condition, True))
+                evidence = self._shown(exclusion.condition, self._deciding(exclusion.condition, True))
                 reason = exclusion.words or exclusion.title
                 found = ExclusionVerdict(name, exclusion.title, "fired", reason, evidence)
             else:
@@ -280,8 +285,8 @@ class Verdicts:
 
     def _stoppable(self, condition: Condition) -> bool:
         """Whether an item set aside, or a criterion left open by one, would keep an exclusion from firing."""
-        for item, names in asking.holders(asking.set_aside(self.facts, condition)):
-            more = {name: [*self.facts.variable(name), item] for name in names}
+        for item, names in asking.holders(asking.set_aside(asking.held(self.facts, condition))):
+            more = {name: [*self.facts[name], item] for name in names}
             if asking.ask(self.facts, condition, more) is not True:
                 return True
         met = {"status": Status.MET.value, "met": True}
@@ -299,8 +304,8 @@ class Verdicts:
         if criterion.start is None and not criterion.group:
             return bool(self.criterion(name).candidates)  # the clinician may say so
         if criterion.start is not None:
-            aside = asking.set_aside(self.facts, criterion.start)
-            everything = {one: [*self.facts.variable(one), *held] for one, held in aside.items()}
+            aside = asking.set_aside(asking.held(self.facts, criterion.start))
+            everything = {one: [*self.facts[one], *held] for one, held in aside.items()}
             if not everything or asking.ask(self.facts, criterion.start, everything) is not True:
                 return False
         if not criterion.group:
@@ -342,7 +347,7 @@ class Verdicts:
         if signed:
             return plain._replace(status="on-file", evidence=tuple(map(self._evidence, signed[:MOST_ASKED])))
         if document.start is not None and self.truth(document.start) is True:
-            evidence = self._shown(document.start, asking.deciding(self.facts, document.start, True))
+            evidence = self._shown(document.start, self._deciding(document.start, True))
             return plain._replace(status="on-file", evidence=words.once_signed(evidence, self.situation))
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"

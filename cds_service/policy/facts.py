@@ -33,21 +33,22 @@ class Gathered:
     unusable: list[str] = field(default_factory=list)
 
 
-_NOTHING = Gathered()  # shared by every fact of which the chart holds nothing; never written to
+NOTHING = Gathered()  # shared by every fact of which the chart holds nothing; never written to
 
 
-class Facts:
-    """The environment in which a policy's expressions are evaluated: facts and context, worked out when first read."""
+class Facts(dict[str, list[Any]]):
+    """The environment in which a policy's expressions are evaluated: the items of each fact, context value and
+    verdict's view by its name, worked out when first read."""
 
-    __slots__ = ("_gathered", "_hits", "_values", "_verdict_view", "failed", "faults", "policy", "situation")
+    __slots__ = ("_gathered", "_hits", "_verdict_view", "failed", "faults", "policy", "situation")
 
     def __init__(self, policy: Policy, situation: Situation, verdict_view: Callable[[str], Mapping[str, Any]]) -> None:
+        super().__init__(_context(situation))
         self.policy = policy
         self.situation = situation
         self._verdict_view = verdict_view
         self._gathered: dict[str, Gathered] = {}
         self._hits: dict[tuple[str, str], dict[str, list[Any]]] = {}
-        self._values: dict[str, list[Any]] = _context(situation)
         self.faults: list[str] = []
         missing = situation.not_looked_up.keys()
         self.failed: frozenset[str] = (
@@ -60,20 +61,26 @@ class Facts:
             else frozenset()
         )
 
-    def variable(self, name: str) -> list[Any]:
-        """The items of a fact, or a context value, or a verdict's view; the FHIRPath environment's look-up."""
-        found = self._values.get(name)
-        if found is None:
-            found = self.gathered(name).items if name in self.policy.facts else [self._verdict_view(name)]
-            self._values[name] = found
+    def __missing__(self, name: str) -> list[Any]:
+        found = self[name] = self._work_out(name)
         return found
+
+    def _work_out(self, name: str) -> list[Any]:
+        fact = self.policy.facts.get(name)
+        if fact is None:
+            return [self._verdict_view(name)]
+        if not fact.is_value:
+            return self.gathered(name).items
+        stub = self.situation.stubs.get(name)
+        assert fact.expression is not None
+        return list(stub) if stub is not None else self.evaluate(fact.expression)
 
     def release(self) -> None:
         """Let go of all that was worked out. Readings know these facts and facts their readings: left alone, what one
         order made would wait for the garbage collector, and the next would start in cold memory."""
         self._gathered.clear()
-        self._values.clear()
         self._hits.clear()
+        self.clear()
 
     def note(self, text: str, fault: EvaluationFault) -> None:
         """Keep a fault of ours for whoever logs; what rests on it is unknown."""
@@ -82,7 +89,7 @@ class Facts:
     def evaluate(self, expression: Expression, environment: Facts | Asked | None = None) -> list[Any]:
         """An expression's items; nothing, and a note, where it runs into a fault of ours."""
         try:
-            return list(expression.evaluate(environment or self))
+            return list(expression.evaluate(self if environment is None else environment))
         except EvaluationFault as fault:
             self.note(expression.text, fault)
             return []
@@ -103,16 +110,14 @@ class Facts:
         if fact.name in self.failed and fact.retrieved:
             return Gathered()
         if fact.expression is not None:
-            if fact.is_value:
-                return Gathered(items=self.evaluate(fact.expression))
             items, candidates, unusable, stale = self._derive(fact)
         else:
             raw = retrieve(fact, self._resources(fact), self.situation.record, self, self.situation.line["reference"])
             if raw is None:
-                return _NOTHING
+                return NOTHING
             items, candidates, unusable, stale = raw.items, raw.candidates, raw.unusable, []
         if not (items or candidates or unusable or stale):
-            return _NOTHING
+            return NOTHING
         gathered = Gathered(unusable=unusable, stale=self._still_wanted(fact, stale))
         gathered.items = self._select(fact, items, gathered, gathered.candidates)
         if candidates:
@@ -135,7 +140,7 @@ class Facts:
         items = self.evaluate(fact.expression)
         sources = fact.sources
         gathered = [self.gathered(name) for name in sources]
-        if all(one is _NOTHING for one in gathered):
+        if all(one is NOTHING for one in gathered):
             return items, [], [], []
         unusable = [text for one in gathered for text in one.unusable]
         stale = [item for one in gathered for item in one.stale]
@@ -216,30 +221,30 @@ class Facts:
         return ends[0], ends[1], known
 
 
-class Asked:
+class Asked(dict[str, list[Any]]):
     """The same facts with some of them replaced, to ask a condition again. Verdicts stay as they are."""
 
-    __slots__ = ("_base", "_given", "_replaced", "_values", "failed")
+    __slots__ = ("_base", "_replaced", "_values", "failed")
 
     def __init__(self, base: Facts, given: Mapping[str, list[Any]], values: frozenset[str] = frozenset()) -> None:
+        super().__init__(given)  # grows by what is read
         self._base = base
-        self._given = dict(given)  # grows by the value facts worked out anew
         self._replaced = given.keys()
         self._values = values  # the value facts to work out anew
         self.failed = base.failed
 
-    def variable(self, name: str) -> list[Any]:
-        found = self._given.get(name)
-        if found is not None:
-            return found
+    def __missing__(self, name: str) -> list[Any]:
+        found = self[name] = self._work_out(name)
+        return found
+
+    def _work_out(self, name: str) -> list[Any]:
         if name in self._values:
             fact = self._base.policy.facts[name]
             # a value that rests on nothing that was replaced is what it was
             if not fact.behind.isdisjoint(self._replaced) and name not in self._base.situation.stubs:
                 assert fact.expression is not None
-                found = self._given[name] = self._base.evaluate(fact.expression, self)
-                return found
-        return self._base.variable(name)
+                return self._base.evaluate(fact.expression, self)
+        return self._base[name]
 
     def resolve(self, reference: str) -> Mapping[str, Any] | None:
         return self._base.resolve(reference)

@@ -8,7 +8,7 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, split_hcpcs
+from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, keyed, keys_of, split_hcpcs
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
@@ -66,7 +66,8 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
     if _as_needed(resource):
         line["asNeeded"] = True
     line["text"] = list(_texts(concept, resource))
-    line["reason"] = list(_reasons(resource, record))
+    # keyed: most conditions of a policy ask whether the reason is one of theirs
+    line["reason"] = [keyed(one, keys_of(one)) for one in _reasons(resource, record)]
     if isinstance(resource.get("status"), str):
         line["status"] = resource["status"]
     line["position"] = position

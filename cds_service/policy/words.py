@@ -9,6 +9,7 @@ from typing import Any
 from cds_service.fhir.codings import codings_of
 from cds_service.fhir.dates import FhirDate
 from cds_service.fhir.references import own_reference
+from cds_service.policy.asking import Held
 from cds_service.policy.facts import Facts
 from cds_service.policy.items import (
     DocumentView,
@@ -20,7 +21,7 @@ from cds_service.policy.items import (
     unit_words,
 )
 from cds_service.policy.model import Evidence, Situation, Status, Verdict
-from cds_service.policy.plan import Condition, Criterion, Document
+from cds_service.policy.plan import Criterion, Document
 
 _MOST_LISTED = 3
 _THIS_ORDER = "this order"
@@ -88,19 +89,19 @@ def decided(criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evid
     return f"{seen}: does not meet '{asked}'" if seen else f"Not so: {asked}"
 
 
-def unknown(criterion: Criterion, facts: Facts, candidates: list[Any]) -> str:
+def unknown(criterion: Criterion, facts: Facts, holds: Held, candidates: list[Any]) -> str:
     """What is missing, and what was found that does not settle it."""
     condition = criterion.start
     assert condition is not None
     parts = [_candidate_words(item) for item in candidates[:_MOST_LISTED]]
-    gathered = [facts.gathered(name) for name in condition.reach.items]
+    gathered = [found for _, found in holds]
     if not parts:
         stale = sorted({id(item): item for one in gathered for item in one.stale}.values(), key=_newest_first)
         parts += [f"{_short(item, facts.situation)} is outside the time that counts" for item in stale[:2]]
     parts += list(dict.fromkeys(text for one in gathered for text in one.unusable))[:_MOST_LISTED]
-    missing = sorted({kind for name in condition.reach.items for kind in facts.policy.rests_on.get(name, ())})
-    for kind in missing:
-        if kind in facts.situation.not_looked_up:
+    if facts.situation.not_looked_up:
+        missing = {kind for name in condition.reach.items for kind in facts.policy.rests_on.get(name, ())}
+        for kind in sorted(missing & facts.situation.not_looked_up.keys()):
             parts.append(f"{kind} not looked up: {facts.situation.not_looked_up[kind]}")
     lead = "Not settled" if parts else "Not recorded"
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
@@ -146,9 +147,9 @@ def no_document(document: Document, unread: frozenset[str], situation: Situation
     return f"Not found: {document.title}"
 
 
-def not_used(facts: Facts, condition: Condition) -> str:
+def not_used(holds: Held) -> str:
     """What a decided criterion could not use, behind its reason; empty where there is nothing."""
-    texts = dict.fromkeys(text for name in condition.reach.items for text in facts.gathered(name).unusable)
+    texts = dict.fromkeys(text for _, found in holds for text in found.unusable)
     return f" (not used: {'; '.join(list(texts)[:_MOST_LISTED])})" if texts else ""
 
 

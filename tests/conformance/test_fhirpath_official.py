@@ -61,7 +61,7 @@ class Surroundings:
     variables: dict[str, FhirDate]
     failed: frozenset[str] = frozenset()
 
-    def variable(self, name: str) -> list[Any]:
+    def __getitem__(self, name: str) -> list[Any]:
         return [self.variables[name]]
 
     def resolve(self, reference: str) -> None:

@@ -74,7 +74,7 @@ def _exists(node: Call, base: Code, place: Place) -> Code:
     if not node.arguments:
         if isinstance(node.base, Variable):
             name = node.base.name
-            return condition(lambda env, this, total: bool(env.variable(name))).resting_on(base)
+            return condition(lambda env, this, total: bool(env[name])).resting_on(base)
         if base.type.many:
             return condition(lambda env, this, total: bool(items_base(env, this, total))).resting_on(base)
         return condition(lambda env, this, total: one_base(env, this, total) is not None).resting_on(base)

@@ -34,10 +34,10 @@ def variable(node: Variable, place: Place) -> Code:
         raise _unknown_variable(node, place)
 
     def items(env: Environment, this: Any, total: Sequence[Any]) -> Sequence[Any]:
-        return env.variable(name)
+        return env[name]
 
     def one(env: Environment, this: Any, total: Sequence[Any]) -> Any:
-        found = env.variable(name)
+        found = env[name]
         if not found:
             return None
         if len(found) > 1:

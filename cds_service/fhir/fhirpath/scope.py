@@ -26,7 +26,7 @@ class Environment(Protocol):
         """Variables whose look-up failed, and those that rest on them."""
         ...
 
-    def variable(self, name: str) -> Sequence[Any]:
+    def __getitem__(self, name: str) -> Sequence[Any]:
         """The items of a variable that stands in the scope."""
         ...
 

@@ -58,7 +58,7 @@ class Surroundings:
     failed: frozenset[str] = frozenset()
     resources: Mapping[str, Any] = field(default_factory=dict)
 
-    def variable(self, name: str) -> Sequence[Any]:
+    def __getitem__(self, name: str) -> Sequence[Any]:
         return self.variables[name]
 
     def resolve(self, reference: str) -> Any | None:

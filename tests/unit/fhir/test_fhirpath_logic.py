@@ -187,7 +187,7 @@ class Broken:
 
     failed: frozenset[str] = frozenset()
 
-    def variable(self, name: str) -> list[object]:
+    def __getitem__(self, name: str) -> list[object]:
         raise ZeroDivisionError(name)
 
     def resolve(self, reference: str) -> None:
