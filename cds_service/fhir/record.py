@@ -5,11 +5,11 @@ Pure. Knows no policy. A resource of another patient is kept out here, so no lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.fhir.codings import keys_of
+from cds_service.fhir.codings import CodingKey, keys_of
 from cds_service.fhir.record_shapes import shape_fault
 from cds_service.fhir.references import literal_reference, own_reference, reference_key
 
@@ -69,11 +69,11 @@ class Record:
         "_by_type",
         "_codes",
         "_contained",
+        "_foreign",
         "_panels",
         "_whose",
         "base",
         "faults",
-        "foreign",
         "not_looked_up",
         "patient",
     )
@@ -81,14 +81,14 @@ class Record:
     def __init__(self) -> None:
         self._by_key: dict[str, Resource] = {}
         self._by_type: dict[str, list[Resource]] = {}
-        self._codes: dict[tuple[str, str], list[tuple[Resource, tuple[tuple[str, str], ...]]]] = {}
+        self._codes: dict[tuple[str, str], list[tuple[Resource, tuple[CodingKey, ...]]]] = {}
         self._contained: dict[int, dict[str, Resource]] = {}
         self._whose: tuple[str, set[str]] = ("", set())
         self._panels: dict[int, Resource] | None = None
         self.base: str | None = None
         self.patient: Resource | None = None
         self.faults: tuple[RecordFault, ...] = ()
-        self.foreign: tuple[str, ...] = ()
+        self._foreign: tuple[tuple[str, Resource], ...] = ()
         self.not_looked_up: Mapping[str, str] = {}
 
     @classmethod
@@ -103,7 +103,8 @@ class Record:
 
         `where` is a JSON path for messages. `not_looked_up` maps a resource type to the reason why nothing is known of
         it. `base` is the FHIR server that absolute references of this call belong to. The first of two resources with
-        one id counts. Nothing is raised: what cannot be read is in `faults`, what is another patient's in `foreign`.
+        one id counts. Nothing is raised: what cannot be read is in `faults`; of what is another patient's only the
+        place is told (`foreign_to`).
         """
         record = cls()
         record.base = base
@@ -124,12 +125,12 @@ class Record:
             if full_url and full_url.startswith("urn:"):
                 record._by_key.setdefault(full_url, resource)
             readable.append((where, resource))
-        foreign: list[str] = []
+        foreign: list[tuple[str, Resource]] = []
         record._whose = (patient_id, patient_keys)
         for where, resource in readable:
             whose = record._owner(resource, patient_id, patient_keys)
             if whose == "other":
-                foreign.append(where)
+                foreign.append((where, resource))
             elif whose == "unsaid":
                 faults.append(RecordFault(resource["resourceType"], where, "does not say whose it is"))
             else:
@@ -137,7 +138,7 @@ class Record:
         kept = {id(one) for held in record._by_type.values() for one in held}
         for key in [key for key, one in record._by_key.items() if key.startswith("urn:") and id(one) not in kept]:
             del record._by_key[key]
-        record.faults, record.foreign = tuple(faults), tuple(foreign)
+        record.faults, record._foreign = tuple(faults), tuple(foreign)
         return record
 
     def _owner(self, resource: Resource, patient_id: str, patient_keys: set[str]) -> str:
@@ -172,6 +173,16 @@ class Record:
     def of_type(self, resource_type: str) -> Sequence[Resource]:
         """This patient's resources of a type, in the order in which they came."""
         return self._by_type.get(resource_type, ())
+
+    def foreign_to(self, resource_type: str, path: str, named: Collection[CodingKey] | None) -> list[str]:
+        """Where in the call resources of another patient stand that are of this type and bear one of the codes
+        `named` at `path` (all of the type, for None). The resources themselves are not to be had."""
+        return [
+            where
+            for where, resource in self._foreign
+            if resource["resourceType"] == resource_type
+            and (named is None or any(key in named for key in _keys_at(resource, path)))
+        ]
 
     def resolve(self, reference: object, within: Resource | None = None) -> Resource | None:
         """The resource that a reference string or Reference names, if the call holds it; `#id` looks in `within`."""
@@ -215,17 +226,10 @@ class Record:
                         resources.append(resource)
         return found
 
-    def _keyed(self, resource_type: str, path: str) -> list[tuple[Resource, tuple[tuple[str, str], ...]]]:
+    def _keyed(self, resource_type: str, path: str) -> list[tuple[Resource, tuple[CodingKey, ...]]]:
         keyed = self._codes.get((resource_type, path))
         if keyed is None:
-            components = resource_type == "Observation" and path == "code"
-            keyed = []
-            for resource in self._by_type.get(resource_type, ()):
-                value = resource.get(path)
-                keys = keys_of(resource.get(f"{path}CodeableConcept") if value is None else value)
-                if components and resource.get("component"):
-                    keys += tuple(key for one in resource["component"] for key in keys_of(one.get("code")))
-                keyed.append((resource, keys))
+            keyed = [(one, _keys_at(one, path)) for one in self._by_type.get(resource_type, ())]
             self._codes[(resource_type, path)] = keyed
         return keyed
 
@@ -241,3 +245,11 @@ class Record:
         members = panel.get("hasMember")
         found = [self.resolve(one, within=panel) for one in members] if isinstance(members, list) else []
         return [one for one in found if one is not None and one.get("resourceType") == "Observation"]
+
+
+def _keys_at(resource: Resource, path: str) -> tuple[CodingKey, ...]:
+    value = resource.get(path)
+    keys = keys_of(resource.get(f"{path}CodeableConcept") if value is None else value)
+    if path == "code" and resource.get("component") and resource["resourceType"] == "Observation":
+        keys += tuple(key for one in resource["component"] for key in keys_of(one.get("code")))
+    return keys

@@ -357,7 +357,9 @@ class Verdicts:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
             return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
         unread = self.policy.verdicts_rest_on.get(name, frozenset()) & self.situation.not_looked_up.keys()
-        reason = plain.reason or self._lacking(document.start) or words.no_document(document, unread, self.situation)
+        unusable = [text for one in gathered for text in one.unusable]
+        lacking = self._lacking(document.start)
+        reason = plain.reason or lacking or words.no_document(document, unread, unusable, self.situation)
         return plain._replace(reason=reason)
 
     def _too_old_for(self, start: Condition | None) -> list[Any]:

@@ -84,7 +84,8 @@ def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any
 
     `own` is the reference of the order at hand, which is never its own evidence.
     """
-    if not resources and not record.faults:
+    foreign = record.foreign_to(fact.type, fact.code_path or "code", fact.keys)
+    if not resources and not record.faults and not foreign:
         return None
     raw = Raw()
     for resource in resources:
@@ -106,6 +107,7 @@ def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any
         for fault in record.faults
         if fault.resource_type == fact.type
     )
+    raw.unusable.extend(f"one {fact.type} is of another patient ({where})" for where in foreign)
     return raw
 
 

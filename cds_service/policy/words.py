@@ -141,16 +141,20 @@ def once_signed(shown: tuple[Evidence, ...], situation: Situation) -> tuple[Evid
     return tuple(dict.fromkeys(Evidence(own, words) if one.reference == own else one for one in shown))
 
 
-def no_document(document: Document, unread: frozenset[str], situation: Situation) -> str:
+def no_document(document: Document, unread: frozenset[str], unusable: list[str], situation: Situation) -> str:
     if unread:
         return f"Not looked up: {'; '.join(dict.fromkeys(situation.not_looked_up[kind] for kind in sorted(unread)))}"
-    return f"Not found: {document.title}"
+    return f"Not found: {document.title}{_not_used(unusable)}"
 
 
 def not_used(holds: Held) -> str:
     """What a decided criterion could not use, behind its reason; empty where there is nothing."""
-    texts = dict.fromkeys(text for _, found in holds for text in found.unusable)
-    return f" (not used: {'; '.join(list(texts)[:_MOST_LISTED])})" if texts else ""
+    return _not_used(text for _, found in holds for text in found.unusable)
+
+
+def _not_used(unusable: Iterable[str]) -> str:
+    texts = list(dict.fromkeys(unusable))[:_MOST_LISTED]
+    return f" (not used: {'; '.join(texts)})" if texts else ""
 
 
 def value_words(reading: Reading) -> str:

@@ -203,3 +203,41 @@ def test_a_status_counts_in_any_letter_case(statuses: Callable[[Change], dict[st
             entry["resource"]["clinicalStatus"] = {"coding": [{"code": status}]}
 
     assert statuses(change)["ma-oxygen.dx.severe-lung"] == "unknown"
+
+
+def of_another(key: str, resource: dict[str, Any]) -> Change:
+    def change(call: dict[str, Any]) -> None:
+        add(call, key, {**resource, "id": "x", "subject": {"reference": "Patient/other"}})
+
+    return change
+
+
+def reasons(change: Change, catalogue: Any) -> dict[str, str]:
+    """The reason of every criterion and document."""
+    call = json.loads(json.dumps(CALL))
+    change(call)
+    request = parse_hook_request(json.dumps(call).encode(), "order-sign")
+    assert isinstance(request, HookRequest), request
+    at = datetime.fromisoformat("2026-11-21T12:00:00-05:00")
+    response = answer(request, catalogue, at, lambda: "i", str)
+    assert isinstance(response, HookResponse), response
+    found = [one for statement in response.statements for one in statement.determinations]
+    return {one.id: one.reason or "" for each in found for one in (*each.criteria, *each.documents)}
+
+
+def test_what_is_of_another_patient_is_named_where_it_might_have_counted_and_nowhere_else(
+    pytestconfig: pytest.Config,
+) -> None:
+    _, catalogue = loaded(pytestconfig, ROOT / "plans")
+    place = len(CALL["prefetch"]["observations"]["entry"])
+    said = f"one Observation is of another patient (prefetch.observations.entry[{place}].resource)"
+    found = reasons(of_another("observations", qualifying(CALL)[0]), catalogue)
+    assert said in found["ma-oxygen.continuous.rest"]
+    assert said not in found["ma-oxygen.borderline.hematocrit"]
+    report = {"resourceType": "DiagnosticReport", "status": "final", "code": {"coding": [{}]}}
+    assert not any("another patient" in one for one in reasons(of_another("reports", report), catalogue).values())
+
+
+def test_what_is_of_another_patient_changes_no_status(statuses: Callable[[Change], dict[str, str]]) -> None:
+    low = {**qualifying(CALL)[0], "effectiveDateTime": "2026-11-20T10:00:00Z"}
+    assert statuses(of_another("observations", low)) == statuses(lambda call: None)
