@@ -1,4 +1,4 @@
-"""What is shown beside a criterion: the evidence of a demand in two halves, and the order's own words."""
+"""What is shown beside a verdict: the evidence of a demand in two halves, the order's own words, the order itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from cds_service.policy.case_file import Case, read_cases
 from cds_service.policy.cases import run_case
 from cds_service.policy.load import load_catalogue
-from cds_service.policy.model import Verdict
-from tests.unit.policy.small_plan import criterion, definitions, derived, retrieved, small_plan
+from cds_service.policy.model import Determination, Verdict
+from tests.unit.policy.small_plan import criterion, definitions, derived, part, retrieved, small_plan
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -28,10 +28,18 @@ def lung_and_angina() -> dict[str, Any]:
         criterion("acme-oxygen.contents", input=[derived("orderWords", "markdown", "%line.text")]),
         criterion("acme-oxygen.named", "%words.exists(matches('(?i)\\\\bkit\\\\b')) or {}"),
     ]
+    documents = next(one for one in plan["action"] if one["id"] == "documents")
+    documents["action"].append(
+        criterion("doc.prescription", "%`acme-oxygen.both`.met and %line.status = 'draft'", code=part("document"))
+    )
     return plan
 
 
 def judged(order: str, *chart: dict[str, Any]) -> dict[str, Verdict]:
+    return {one.id: one for one in determined(order, *chart).criteria}
+
+
+def determined(order: str, *chart: dict[str, Any]) -> Determination:
     catalogue, problems = load_catalogue(definitions(lung_and_angina()))
     assert catalogue is not None, problems
     text = f"cases: [{{name: a, on: 2026-02-10, order: {order}, expect: {{covered: covered}}}}]"
@@ -41,7 +49,7 @@ def judged(order: str, *chart: dict[str, Any]) -> dict[str, Verdict]:
     changed = {name: getattr(case, name) for name in case.__dataclass_fields__}
     result = run_case(Case(**{**changed, "chart": chart}), catalogue.policies[0])
     assert result.determination is not None
-    return {one.id: one for one in result.determination.criteria}
+    return result.determination
 
 
 def condition(identity: str, code: str) -> dict[str, Any]:
@@ -93,3 +101,10 @@ def test_the_words_of_an_order_may_also_be_asked_of_as_evidence() -> None:
     verdict = judged("{hcpcs: E1390, text: A kit, resource: {note: [{text: with a mask}]}}")["acme-oxygen.named"]
     assert verdict.status.value == "met"
     assert [one.display for one in verdict.evidence] == ["A kit, on this order"]
+
+
+def test_a_paper_that_the_order_itself_is_names_the_order_before_what_else_shows_it() -> None:
+    chart = [condition("copd", "J44.9"), condition("angina", "I20.9")]
+    papers = {one.id: one for one in determined("{hcpcs: E1390}", *chart).documents}
+    assert [one.display for one in papers["doc.prescription"].evidence][0] == "this order, once signed"
+    assert [one.reference for one in papers["doc.prescription"].evidence][1:] == ["Condition/copd", "Condition/angina"]
