@@ -106,5 +106,6 @@ def test_the_words_of_an_order_may_also_be_asked_of_as_evidence() -> None:
 def test_a_paper_that_the_order_itself_is_names_the_order_before_what_else_shows_it() -> None:
     chart = [condition("copd", "J44.9"), condition("angina", "I20.9")]
     papers = {one.id: one for one in determined("{hcpcs: E1390}", *chart).documents}
-    assert [one.display for one in papers["doc.prescription"].evidence][0] == "this order, once signed"
-    assert [one.reference for one in papers["doc.prescription"].evidence][1:] == ["Condition/copd", "Condition/angina"]
+    order, *others = papers["doc.prescription"].evidence
+    assert order.display == "this order, once signed"
+    assert [one.reference for one in others] == ["Condition/copd", "Condition/angina"]
