@@ -11,8 +11,8 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 
-from cds_service.commands import check, explain, serve
-from cds_service.commands.printing import report
+from cds_service.commands import check, explain, policy_diff, policy_list, policy_show, serve
+from cds_service.commands.printing import FAULT, report
 from cds_service.settings import SETTINGS, settings_from_environment
 
 
@@ -26,7 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = problems + serve.refusals(settings, chosen.host)
     if settings is None or problems:
         return report(problems)
-    status: int = chosen.command(chosen, settings)
+    try:
+        status: int = chosen.command(chosen, settings)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `policy show ... | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
     return status
 
 
@@ -35,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="cds-service", description="A payer's prior-authorization determination, as CDS Hooks answers."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('cds-service')}")
-    commands = parser.add_subparsers(required=True, metavar="serve | check | explain")
+    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy")
 
     serving = commands.add_parser(
         "serve",
@@ -77,7 +82,48 @@ def _parser() -> argparse.ArgumentParser:
     )
     explaining.add_argument("--json", action="store_true", help="print JSON")
     explaining.set_defaults(command=explain.run)
+
+    about = "What the policies say, in words: for those who hold the payer's document beside it."
+    policy = commands.add_parser("policy", help="list, show and compare policies", description=about)
+    _add_policy_commands(policy.add_subparsers(required=True, metavar="list | show | diff"))
     return parser
+
+
+def _add_policy_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = commands.add_parser(
+        "list", help="the policies that are held", description="List every policy with its versions."
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(command=policy_list.run)
+
+    showing = commands.add_parser(
+        "show",
+        help="print a policy as a page",
+        description="Print one version of a policy as a page: orders, authorization, criteria, documents, citations.",
+    )
+    showing.add_argument("policy", metavar="ID[@DATE]", help="a policy; as in force on the date (today)")
+    showing.add_argument("--codes", action="store_true", help="print every code of every value set")
+    showing.add_argument("--json", action="store_true", help="print JSON")
+    showing.set_defaults(command=policy_show.run)
+
+    comparing = commands.add_parser(
+        "diff",
+        help="say what changed between two versions",
+        description="Say in words what changed between two versions of a policy, and whom it touches.",
+        epilog="Ends with 0 where nothing differs, with 1 where something does, with 2 where it cannot be told.",
+    )
+    comparing.add_argument("policy", metavar="ID", help="a policy")
+    comparing.add_argument("old", metavar="VERSION1", help="its older version: a date, as the folder is named")
+    comparing.add_argument("new", metavar="VERSION2", help="its newer version")
+    comparing.add_argument(
+        "--against",
+        type=Path,
+        metavar="FOLDER",
+        help="recorded hook requests (*.json, at any depth): say which of them would be answered differently",
+    )
+    comparing.add_argument("--at", type=_instant, metavar="INSTANT", help="the requests as if asked then")
+    comparing.add_argument("--json", action="store_true", help="print JSON")
+    comparing.set_defaults(command=policy_diff.run)
 
 
 def _settings_table() -> str:

@@ -35,7 +35,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     request = parse_hook_request(body, HOOK)
     if isinstance(request, Problem):
         return report([request])
-    asked_at = _in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()
+    asked_at = in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()
     response = answer(request, policies.catalogue, asked_at, lambda: str(uuid.uuid4()), str)
     if isinstance(response, Problem):
         return report([response])
@@ -47,6 +47,6 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime:
+def in_zone(instant: datetime, zone: ZoneInfo) -> datetime:
     """The instant as the service's calendar sees it; one written without an offset is meant in that zone."""
     return instant.astimezone(zone) if instant.tzinfo else instant.replace(tzinfo=zone)
