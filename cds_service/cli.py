@@ -6,12 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 
-from cds_service.commands import check, explain, policy_diff, policy_list, policy_show, serve
+from cds_service.commands import check, explain, new_policy, policy_diff, policy_list, policy_show, serve
 from cds_service.commands.printing import FAULT, report
 from cds_service.settings import SETTINGS, settings_from_environment
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="cds-service", description="A payer's prior-authorization determination, as CDS Hooks answers."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('cds-service')}")
-    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy")
+    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy | new-policy")
 
     serving = commands.add_parser(
         "serve",
@@ -82,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     explaining.add_argument("--json", action="store_true", help="print JSON")
     explaining.set_defaults(command=explain.run)
+
+    making = commands.add_parser(
+        "new-policy",
+        help="write the files of a new policy, to be filled in",
+        description="Write plan, cases, value sets and README of a new policy below CDS_PLANS and CDS_VALUESETS, "
+        "and the payer's file where it is new. `cds-service check` then lists what is to do.",
+    )
+    making.add_argument("payer", metavar="PAYER", help="the payer's id, such as acme-health")
+    making.add_argument("policy", metavar="POLICY", help="what it is about, such as home-oxygen")
+    making.add_argument("date", type=_day, metavar="DATE", help="its first day in force: 2026-01-01")
+    making.set_defaults(command=new_policy.run)
 
     about = "What the policies say, in words: for those who hold the payer's document beside it."
     policy = commands.add_parser("policy", help="list, show and compare policies", description=about)
@@ -141,6 +152,13 @@ def _workers(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r}; write a number from 1 to 64")
     return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-01-01") from fault
 
 
 def _instant(text: str) -> datetime:
