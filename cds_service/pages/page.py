@@ -13,6 +13,7 @@ from cds_service.policy.plan import Citation
 
 Joined = Literal["says", "each", "all", "any", "none", "not-all", "if"]
 
+_OTHERWISE_OPEN = " (otherwise not known)"
 _JOINING = {
     "says": "",
     "each": "",  # its words say of what
@@ -41,13 +42,13 @@ class Saying:
     @property
     def heading(self) -> str:
         """What stands above the parts."""
-        return f"{self.words if self.joined == 'each' else _JOINING[self.joined]}{OTHERWISE_OPEN if self.open else ''}"
+        return f"{self.words if self.joined == 'each' else _JOINING[self.joined]}{_OTHERWISE_OPEN if self.open else ''}"
 
     @property
     def line(self) -> str:
         """All of it on one line."""
-        ending = OTHERWISE_OPEN if self.open else ""
-        inside = [_bracketed(part) for part in self.parts]
+        ending = _OTHERWISE_OPEN if self.open else ""
+        inside = [part.bracketed for part in self.parts]
         match self.joined:
             case "says":
                 told = self.words
@@ -67,12 +68,10 @@ class Saying:
                 assert_never(self.joined)
         return f"{told}{ending}"
 
-
-OTHERWISE_OPEN = " (otherwise not known)"
-
-
-def _bracketed(saying: Saying) -> str:
-    return f"({saying.line})" if saying.parts else saying.line
+    @property
+    def bracketed(self) -> str:
+        """All of it on one line, in brackets where it would run into its neighbours."""
+        return f"({self.line})" if self.parts or self.open else self.line
 
 
 @dataclass(frozen=True, slots=True)

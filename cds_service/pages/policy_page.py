@@ -55,6 +55,7 @@ def _identity(policy: Policy, catalogue: Catalogue) -> Iterator[Detail]:
         in_force = f"ended: no longer in force from {policy.start} on"
     else:
         in_force = f"from {policy.start} {f'until {until}' if until else 'on; no later version is held'}"
+    caution = next((one.get("textEquivalent") for one in policy.resource["action"] if one.get("trigger")), None)
     said = {
         "payer": policy.payer_name,
         "document": policy.source,
@@ -64,6 +65,7 @@ def _identity(policy: Policy, catalogue: Catalogue) -> Iterator[Detail]:
         "in force": in_force,
         "about": policy.resource.get("description"),
         "last reviewed": policy.resource.get("lastReviewDate"),
+        "every card says": caution,
         "urgency": "every card is at least a warning" if policy.urgent else None,
         "questionnaire": policy.questionnaire,
         "shared library": ", ".join(policy.resource.get("library", [])),
@@ -123,43 +125,46 @@ class _Writer:
     # -- orders and the table
 
     def _orders(self) -> Iterator[PageNode]:
-        named = [
-            (data["type"], self.value_sets[data["codeFilter"][0]["valueSet"]])
+        data = [
+            one
             for part in self.policy.resource["action"]
             for trigger in part.get("trigger", [])
-            for data in trigger.get("data", [])
+            for one in trigger.get("data", [])
         ]
-        kinds = [kind for kind, _ in named]
+        kinds = [one["type"] for one in data]
         # one Trigger for each, in this order: see read_table.py
-        for (kind, value_set), trigger in zip(named, self.policy.triggers, strict=True):
-            yield PageNode(
-                id=kind if kinds.count(kind) == 1 else f"{kind} {value_set['id']}",
-                title=f"{kind} with a code of ‘{value_set['title']}’",
-                details=tuple(self._condition("only where", trigger.condition)),
-                codes=code_lines(value_set),
-            )
+        for one, trigger in zip(data, self.policy.triggers, strict=True):
+            kind, details = one["type"], tuple(self._condition("only where", trigger.condition))
+            if not one.get("codeFilter"):
+                yield PageNode(kind, f"{kind}, whatever its code", "", details)
+                continue
+            value_set = self.value_sets[one["codeFilter"][0]["valueSet"]]
+            name = kind if kinds.count(kind) == 1 else f"{kind} {value_set['id']}"
+            title = f"{kind} with a code of ‘{value_set['title']}’"
+            yield PageNode(name, title, "", details, codes=code_lines(value_set))
 
     def _row(self, number: int, row: Row) -> PageNode:
+        coded = dict(_coded_reasons(_action(self.policy.resource, row.id)))
         details = [*self._condition("when", row.condition)] if row.condition else [_plain("when", "in all other cases")]
-        details += self._outcome("answer", row.gives)
+        details += self._outcome("answer", row.gives, coded)
         if not row.criteria:
             details.append(_plain("short answer", "no criteria, documents or questionnaire are gone into"))
         details += self._words("says", row.words)
         if row.condition is not None:
             if row.unknown is not None:
-                details += self._outcome("where not known", row.unknown)
+                details += self._outcome("where not known", row.unknown, coded)
             else:
                 details.append(_plain("where not known", "the table stops here, with what would settle the condition"))
         return PageNode(row.id, row.title, f"row {number}", tuple(details), row.citations)
 
-    def _outcome(self, label: str, outcome: Outcome) -> Iterator[Detail]:
+    def _outcome(self, label: str, outcome: Outcome, coded: Mapping[str, str]) -> Iterator[Detail]:
         covered = _COVERED[outcome.covered] if outcome.covered else "coverage: left to a later row"
         needed = _NEEDED[outcome.pa_needed] if outcome.pa_needed else "authorization: left to a later row"
         yield _plain(label, f"{covered}; {needed}")
         if outcome.info_needed:
             yield _plain("missing", ", ".join(outcome.info_needed))
         for reason in outcome.reason:
-            yield _plain("reason", reason)
+            yield _plain("reason", f"{reason} [{coded[reason]}]" if reason in coded else reason)
 
     # -- criteria, exclusions, documents, advice
 
@@ -176,8 +181,7 @@ class _Writer:
             details.append(self.facts.told(name, "shown beside the question"))
         if one.met_by:
             details.append(_plain("a card says", one.met_by))
-        if one.hint:
-            details.append(_plain("to mend on the order", one.hint))
+        details += self._words("to mend on the order", one.hint)
         children = tuple(self._criterion(self.policy.criteria[child]) for child in one.children)
         kind = ("any of" if one.any else "all of") if one.group else ""
         return PageNode(one.id, one.title, kind, tuple(details), one.citations, children)
@@ -189,8 +193,7 @@ class _Writer:
 
     def _exclusion(self, one: Exclusion) -> PageNode:
         details = [*self._condition("excluded if", one.condition)]
-        if one.words:
-            details.append(_plain("a card says", one.words))
+        details += self._words("a card says", one.words)
         return PageNode(one.id, one.title, "", tuple(details), one.citations)
 
     def _document(self, one: Document) -> PageNode:
@@ -259,6 +262,24 @@ def _phrase(name: str, policy: Policy, required: Requirement, titles: Mapping[st
     if required.value_set is None:
         return f"{kind} ({name})"
     return f"{kind} of ‘{titles.get(required.value_set, required.value_set)}’ ({name})"
+
+
+def _action(resource: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The action of this id, wherever it stands."""
+    for action in resource.get("action", []):
+        found = action if action.get("id") == name else _action(action, name)
+        if found:
+            return dict(found)
+    return {}
+
+
+def _coded_reasons(element: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Text -> code of each reason of a row that bears a code."""
+    for one in element.get("extension", []):
+        reason = one.get("valueCodeableConcept", {})
+        for coding in reason.get("coding", []):
+            yield reason.get("text", ""), coding.get("code", "")
+        yield from _coded_reasons(one)
 
 
 def _plain(label: str, words: str) -> Detail:

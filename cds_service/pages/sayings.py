@@ -33,6 +33,8 @@ _CONTEXT = {
     "encounter": "the encounter",
     "coverage": "the coverage",
     "requester": "the requester",
+    "performer": "the performer",
+    "calendar": "the calendar",
     "answers": "the clinician's answers",
 }
 _MANY = frozenset({"draftOrders", "answers"})
@@ -314,7 +316,7 @@ class Speaker:
     def _called(self, node: Call) -> str:
         match node:
             case Call(name="where", base=base, arguments=(asked,)) if base is not None:
-                return f"{self.value(base)} where {self._inline(asked)}"
+                return f"{self.value(base)} where ({self._inline(asked)})"
             case Call(name="first", base=base, arguments=()) if base is not None:
                 return f"the first of {self.value(base)}"
             case Call(name="count", base=base, arguments=()) if base is not None:

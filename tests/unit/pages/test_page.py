@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cds_service.pages.page import Page, PageNode
 from cds_service.pages.page_text import page_json, page_text
 from cds_service.pages.policy_page import policy_page
-from tests.unit.pages.pair import NEW, OLD, pair_of_versions
+from tests.unit.pages.pair import NEW, OLD, pair_of_versions, successor
 
 
 def page(version: str = OLD) -> Page:
@@ -51,6 +51,25 @@ def test_a_row_says_when_what_is_answered_and_what_is_missing() -> None:
     assert detail("auth.managed", "missing") == "OTH"
     assert detail("auth.managed", "short answer")
     assert detail("auth.all", "when") == "in all other cases"
+
+
+def test_a_reason_that_bears_a_code_shows_it() -> None:
+    plan = successor()
+    parts = plan["action"][0]["action"][0]["extension"][0]["extension"]
+    coding = {"system": "https://x/CodeSystem/reason", "code": "ask-the-plan"}
+    parts.append({"url": "reason", "valueCodeableConcept": {"coding": [coding], "text": "The plan decides."}})
+    catalogue = pair_of_versions(plan)
+    page = policy_page(next(one for one in catalogue.policies if one.version == NEW), catalogue)
+    row = next(one for one in nodes(page) if one.id == "auth.managed")
+    assert "The plan decides. [ask-the-plan]" in [one.saying.line for one in row.details]
+
+
+def test_what_every_card_says_stands_at_the_head() -> None:
+    plan = successor()
+    plan["action"][0]["textEquivalent"] = "This rule is old."
+    catalogue = pair_of_versions(plan)
+    page = policy_page(next(one for one in catalogue.policies if one.version == NEW), catalogue)
+    assert "This rule is old." in [one.saying.line for one in page.identity]
 
 
 def test_a_group_says_how_its_members_are_joined_and_a_leaf_what_meets_it() -> None:
