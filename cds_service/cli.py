@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is serve.run:
         problems = problems + serve.refusals(settings, chosen.host)
     if settings is None or problems:
-        return report(problems)
+        report(problems)
+        return policy_diff.TROUBLE if chosen.command is policy_diff.run else FAULT
     try:
         status: int = chosen.command(chosen, settings)
         sys.stdout.flush()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cds_service.policy.catalogue import Catalogue
     from cds_service.policy.plan import Policy
 
-_SAME, _DIFFERENT, _TROUBLE = 0, 1, 2
+SAME, DIFFERENT, TROUBLE = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
 
     policies = policies_of(settings)
     if policies is None:
-        return _TROUBLE
+        return TROUBLE
     catalogue = policies.catalogue
     pair = [_version(catalogue, chosen.policy, version) for version in (chosen.old, chosen.new)]
     problems = [one for one in pair if isinstance(one, Problem)]
@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
         problems.append(Problem("not-found", str(chosen.against), "no such folder", "name a folder of requests"))
     if problems:
         report(problems)
-        return _TROUBLE
+        return TROUBLE
     old, new = (one for one in pair if not isinstance(one, Problem))
     changes = page_changes(policy_page(old, catalogue), policy_page(new, catalogue))
     asked_at = in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()
@@ -61,8 +61,8 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     else:
         print(for_terminal("\n".join(_as_text(old, new, changes, recorded))))
     if recorded is not None and any(order.fields for one in recorded for order in one.orders):
-        return _DIFFERENT
-    return _DIFFERENT if changes else _SAME
+        return DIFFERENT
+    return DIFFERENT if changes else SAME
 
 
 def _version(catalogue: Catalogue, name: str, version: str) -> Policy | Problem:

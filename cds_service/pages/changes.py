@@ -18,7 +18,7 @@ from cds_service.pages.sayings import literal_words
 _WIDTH = 110
 # a detail may show several expressions: each on a line, with a label before those that narrow; a window's ends
 _PIECES = re.compile(r"\n| \.\. ")
-_LABEL = re.compile(r"^(?:counts if|window): ")
+_LABEL = re.compile(r"^(?:counts|window): ")
 # of every two versions these differ, or they repeat what is told elsewhere
 _NO_CHANGE = frozenset({"version", "in force", "plan"})
 

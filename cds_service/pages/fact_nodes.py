@@ -152,7 +152,7 @@ class FactNodes:
         if fact.where is not None:
             if required.selection_described:
                 yield _plain("note", required.selection_described)
-            yield Detail("counts if", self._counted(fact.where.ast), fact.where.text)
+            yield Detail("counts", self._counted(fact.where.ast), fact.where.text)
         if fact.limit is not None:
             which = ("newest" if fact.descending else "oldest") if fact.sort_path else "first"
             number = f"the {which} one" if fact.limit == 1 else f"the {fact.limit} {which}"
@@ -163,11 +163,13 @@ class FactNodes:
         """True is evidence, not known is a candidate, false is nothing."""
         match where:
             case Empty():
-                return Saying("never: all of them are candidates, to be asked about")
+                return Saying("not at all: every one is a candidate, to be asked about")
             case Call(name="iif", arguments=(asked, Empty(), otherwise)):
                 candidate, evidence = self.speaker.condition(asked), self.speaker.condition(otherwise)
-                return Saying(f"{evidence.line}; a candidate, to be asked about, if {candidate.line}")
-        return self.speaker.condition(where)
+                rest = "else it counts" if evidence.line == "always" else f"else it counts if {evidence.line}"
+                return Saying(f"a candidate, to be asked about, if {candidate.line}; {rest}")
+        saying = self.speaker.condition(where)
+        return saying if saying.parts else Saying(f"if {saying.line}")
 
     def _window_words(self, window: Window) -> str:
         start, end = (None if one is None else self.speaker.value(one.ast) for one in (window.start, window.end))

@@ -19,8 +19,13 @@ _READING = (
     "Each expression of the plan is given in words and, behind “=”, as it is written (FHIRPath; “…/” stands for the "
     "address of a value set). Words in «» are an expression that has no words here. “Not known” is an answer of its "
     "own: nothing on record shows it either way. What is said after “otherwise” holds also where the condition is not "
-    "known, unless a look-up failed: then nothing is known. A candidate leaves a criterion open and is shown with its "
-    "question. A line marked “ours” is a choice of this service, not the payer's."
+    "known, unless a look-up failed: then nothing is known. What may count, but is not known to, is a candidate: it "
+    "leaves a criterion open and is shown with its question. A line marked “ours” is a choice of this service, not the "
+    "payer's."
+)
+_TABLE = (
+    "Read from the top: the first row whose condition holds answers, and one whose condition is not known ends the "
+    "reading. A row that gives one of the two answers leaves the other to a later row."
 )
 _COVERED = {"covered": "covered", "not-covered": "not covered", "conditional": "covered under conditions"}
 _NEEDED = {
@@ -110,7 +115,7 @@ class _Writer:
         yield Section(
             "authorization",
             "Authorization",
-            "Read from the top: the first row whose condition holds answers; one whose condition is not known stops.",
+            _TABLE,
             tuple(self._row(number, row) for number, row in enumerate(policy.rows, 1)),
         )
         yield Section("criteria", "Criteria", "", (tree,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ _STATUS = {
     "unknown": "not known",
 }
 _LONGEST_TITLE = 60
+_ARTICLE = re.compile(r"^(?:an?|any) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ class Speaker:
         parts = self._merged(nodes) if operator == "or" else tuple(map(self.condition, nodes))
         if len(parts) == 1:
             [only] = parts
-            return Saying(only.words, only.joined, only.parts, open=only.open or is_open)
+            # `x or {}` opens the whole of x, not the last thing that is said in it
+            if only.joined in ("says", "any") or not is_open:
+                return Saying(only.words, only.joined, only.parts, open=only.open or is_open)
         return Saying(joined="all" if operator == "and" else "any", parts=parts, open=is_open)
 
     def _merged(self, nodes: list[Node]) -> tuple[Saying, ...]:
@@ -238,7 +242,10 @@ class Speaker:
     def _absent(self, base: Node) -> str:
         if self._is_given(base):
             return f"{self.value(base)} is not given"
-        return f"there is no {self._some(base).removeprefix('a ').removeprefix('an ').removeprefix('any ')}"
+        some = self._some(base)
+        if some.startswith("any of "):
+            return f"there is none {some.removeprefix('any ')}"
+        return f"there is no {_ARTICLE.sub('', some)}"
 
     def _is_given(self, base: Node) -> bool:
         """Whether what is asked about is a field (of the order, the patient, the item at hand) rather than items."""
@@ -254,7 +261,8 @@ class Speaker:
     def _some(self, base: Node) -> str:
         if isinstance(base, Variable):
             return self.told.facts.get(base.name, f"any {self.value(base)}")
-        return f"any {self.value(base)}"
+        words = self.value(base)
+        return f"any of {words}" if words.startswith("the ") else f"any {words}"
 
     def _inline(self, node: Node) -> str:
         return self.condition(node).line
@@ -374,9 +382,13 @@ def _age(operator: str, left: Node, right: Node) -> str | None:
             Variable(name=day),
         ) if day in _CONTEXT:
             number = _number(years)
-            age = {">": f"is under {number}", ">=": f"is under {number}, or turns {number} that day",
-                   "<=": f"is {number} or older", "<": f"has turned {number} before"}.get(operator)  # fmt: skip
-            return f"the patient {age} on {_CONTEXT[day]}" if age else None
+            told = _CONTEXT[day]
+            return {
+                ">": f"the patient is under {number} on {told}",
+                ">=": f"the patient is under {number} on {told}, or turns {number} that day",
+                "<=": f"the patient is {number} or older on {told}",
+                "<": f"the patient turned {number} before {told}",
+            }.get(operator)
     return None
 
 

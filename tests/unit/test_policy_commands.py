@@ -117,6 +117,10 @@ def test_diff_of_what_is_not_held_ends_with_2(asked: tuple[str, ...]) -> None:
     assert refused.stderr
 
 
+def test_diff_with_wrong_settings_ends_with_2_for_it_tells_nothing() -> None:
+    assert run("policy", "diff", OXYGEN, OLD, OLD, CDS_TIME_ZONE="Mars").returncode == 2
+
+
 def test_diff_against_recorded_requests_says_which_are_answered_otherwise(two_versions: dict[str, str]) -> None:
     asked = ("policy", "diff", OXYGEN, OLD, NEW, "--against", str(CONVERSATIONS), "--at", "2026-11-21T10:30:00-05:00")
     told = run(*asked, **two_versions)

@@ -82,7 +82,7 @@ def test_a_group_says_how_its_members_are_joined_and_a_leaf_what_meets_it() -> N
 
 def test_a_fact_says_window_what_counts_and_what_reads_it() -> None:
     assert detail("restingO2", "window").startswith("from 90 days before the order date to the day of the call")
-    assert detail("restingO2", "counts if") == "activity is ‘at-rest’ and oxygen is ‘on-room-air’"
+    assert detail("restingO2", "counts") == "activity is ‘at-rest’ and oxygen is ‘on-room-air’"
     assert detail("restingO2", "of these") == "the newest one for each measurement"
     assert node("restingO2").readers == ("restingLow",)
 

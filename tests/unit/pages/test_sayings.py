@@ -48,6 +48,15 @@ def said(text: str) -> str:
         (f"code.memberOf('{ASTHMA}') or code.memberOf('{CROUP}')", "code is of ‘Asthma’ or ‘Croup’"),
         ("%patient.birthDate + 21 years > %orderDate", "the patient is under 21 on the order date"),
         ("%patient.birthDate + 21 years <= %orderDate", "the patient is 21 or older on the order date"),
+        ("%patient.birthDate + 21 years < %orderDate", "the patient turned 21 before the order date"),
+        (
+            "%order.reasonReference.exists(resolve().empty())",
+            "for one of the order as it came’s reasonReference: what it refers to is not given",
+        ),
+        (
+            "%draftOrders.where(code.code = 'E1390').exists()",
+            "there is any of the other lines of the draft where (code is ‘E1390’)",
+        ),
         ("recordedDate < %orderDate - 90 days", "recordedDate is before the day 90 days before the order date"),
         ("%line.firstDay + 1 month >= %orderDate", "1 month after the order’s firstDay is on or after the order date"),
         ("%`ma.rest`.status = 'not-met'", "‘Low at rest’ (ma.rest) is “not met”"),
@@ -65,6 +74,15 @@ def test_a_condition_is_said_in_words(text: str, words: str) -> None:
 
 def test_absence_that_proves_nothing_is_said_to_be_not_known() -> None:
     assert said("%asthma.exists() or {}") == "there is a Condition of ‘Asthma’ (asthma) (otherwise not known)"
+
+
+def test_what_is_open_as_a_whole_is_not_said_of_its_last_part() -> None:
+    assert said("%resting.exists(value = 1) or {}") == "(for one of resting: value is 1) (otherwise not known)"
+    assert said("%resting.exists(value = 1 or {})") == "for one of resting: value is 1 (otherwise not known)"
+    assert said("(%low and %under21) or {}") == "(low holds and under21 holds) (otherwise not known)"
+    assert said("iif(%low, %under21, false) or {}") == (
+        "(if low holds: under21 holds; otherwise: no) (otherwise not known)"
+    )
 
 
 def test_any_of_some_values_says_that_none_at_all_is_not_known() -> None:
