@@ -55,7 +55,10 @@ class FactNodes:
         return Detail(label, Saying(f"{named}{described}{words}"), "\n".join(one for one in written if one) or None)
 
     def behind(self, condition: Condition) -> Iterator[Detail]:
-        """The facts that a condition reads, and the booleans' own; then the windows of all that it rests on."""
+        """The facts that a condition reads, with those that its booleans compare and what these are taken from.
+
+        Last the windows of all else that it rests on, and the days that they are counted from.
+        """
         told: set[str] = set()
         for expression in condition.expressions:
             for name in self._in_order(expression.ast):
@@ -75,9 +78,13 @@ class FactNodes:
             return
         told.add(name)
         yield replace(self.told(name, "where"), repeated=True)
-        if fact.is_value and depth > 1 and fact.expression is not None:
-            for other in self._in_order(fact.expression.ast):
-                yield from self._behind(other, told, depth - 1)
+        if fact.expression is None or (fact.is_value and depth == 1):
+            return
+        for other in self._in_order(fact.expression.ast):
+            yield from self._behind(other, told, depth - 1 if fact.is_value else depth)
+        for end in _ends(fact.window):
+            for other in self._in_order(end.ast) if end is not None else ():
+                yield from self._behind(other, told, 1)
 
     @staticmethod
     def _is_plain(fact: Fact) -> bool:
