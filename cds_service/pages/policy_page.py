@@ -101,7 +101,8 @@ class _Writer:
             verdicts |= {name: one.title for name, one in part.items()}
         phrases = {name: _phrase(name, policy, required[name], titles) for name in policy.facts if name in required}
         values = frozenset(name for name, fact in policy.facts.items() if fact.is_value)
-        speaker = Speaker(Told(phrases, values, verdicts, titles))
+        dates = frozenset(name for name in values if policy.facts[name].type in ("date", "dateTime", "instant"))
+        speaker = Speaker(Told(phrases, values, dates, verdicts, titles))
         facts = FactNodes(policy, required, titles, speaker)
         return cls(policy, required, value_sets, speaker, facts)
 

@@ -40,6 +40,10 @@ _CONTEXT = {
 }
 _MANY = frozenset({"draftOrders", "answers"})
 _COMPARED = {"<=": "at or below", "<": "below", ">=": "at or above", ">": "above", "=": "is", "!=": "is not"}
+_CALENDAR = frozenset({"year", "month", "week", "day", "hour", "minute", "second"})
+_DATES = frozenset(
+    {"authored", "authoredOn", "birthDate", "date", "end", "firstDay", "lastDay", "recordedDate", "start"}
+)
 _BY_DAY = {"<=": "on or before", "<": "before", ">=": "on or after", ">": "after"}
 _DENIED = {
     " is of ": " is not of ",
@@ -64,6 +68,7 @@ class Told:
 
     facts: Mapping[str, str]
     values: frozenset[str]  # those facts that hold one value
+    dates: frozenset[str]  # and of these, those that are dates
     verdicts: Mapping[str, str]  # criterion, exclusion or document -> its title
     value_sets: Mapping[str, str]  # url|version -> its title
 
@@ -91,9 +96,9 @@ class Speaker:
             case Call(name="iif", arguments=arguments):
                 return self._choice(arguments)
             case Call(name="exists", base=base, arguments=(asked,)) if base is not None:
-                return Saying(f"for one of {self.value(base)}", "each", (self.condition(asked),))
+                return Saying(f"for one of {self._whole(base)}", "each", (self.condition(asked),))
             case Call(name="all", base=base, arguments=(asked,)) if base is not None:
-                return Saying(f"for every one of {self.value(base)}, if any", "each", (self.condition(asked),))
+                return Saying(f"for every one of {self._whole(base)}, if any", "each", (self.condition(asked),))
             case _:
                 return Saying(self._atom(node))
 
@@ -143,7 +148,7 @@ class Speaker:
             case Call(name="exists", base=some, arguments=()), Call(name="exists", base=same, arguments=(asked,)) if (
                 otherwise is None and some is not None and same is not None and written(some) == written(same)
             ):
-                about = f"for one of {self.value(some)} (not known where there is none)"
+                about = f"for one of {self._whole(some)} (not known where there is none)"
                 return Saying(about, "each", (self.condition(asked),))
         last = Saying("not known") if otherwise is None else self._held(otherwise)
         return Saying(joined="if", parts=(self.condition(condition), self._held(then), last))
@@ -170,7 +175,7 @@ class Speaker:
             case Call(name="empty", base=base, arguments=()) if base is not None:
                 return Saying(self._present(base))
             case Call(name="exists", base=base, arguments=(asked,)) if base is not None:
-                return Saying(f"for none of {self.value(base)}", "each", (self.condition(asked),))
+                return Saying(f"for none of {self._whole(base)}", "each", (self.condition(asked),))
             case Call(name="not", base=base, arguments=()) if base is not None:
                 return self.condition(base)
             case _:
@@ -226,7 +231,7 @@ class Speaker:
         if age is not None:
             return age
         words = self._subject(left)
-        if operator in _BY_DAY and (_is_day(left) or _is_day(right)):
+        if operator in _BY_DAY and (self._is_day(left) or self._is_day(right)):
             return f"{words} is {_BY_DAY[operator]} {self._day(right)}"
         verb = _COMPARED[operator]
         return f"{words} {verb if operator in ('=', '!=') else f'is {verb}'} {self.value(right)}"
@@ -261,8 +266,8 @@ class Speaker:
     def _some(self, base: Node) -> str:
         if isinstance(base, Variable):
             return self.told.facts.get(base.name, f"any {self.value(base)}")
-        words = self.value(base)
-        return f"any of {words}" if words.startswith("the ") else f"any {words}"
+        words = self._whole(base)
+        return f"any of {words}" if words.startswith(("the ", "(")) else f"any {words}"
 
     def _inline(self, node: Node) -> str:
         return self.condition(node).line
@@ -303,7 +308,16 @@ class Speaker:
         return f"[{self.value(node)}]"
 
     def _subject(self, base: Node | None) -> str:
-        return "it" if base is None else self.value(base)
+        return "it" if base is None else self._whole(base)
+
+    def _whole(self, node: Node) -> str:
+        """A value in brackets where its parts would run into what is said of it: (a and b), not a and b."""
+        return f"({self.value(node)})" if isinstance(node, Binary) else self.value(node)
+
+    def _narrow(self, node: Node) -> str:
+        """The same for one of which a part is taken: the first of (a where (...))."""
+        narrowed = isinstance(node, Call) and node.name in ("where", "select")
+        return f"({self.value(node)})" if narrowed else self._whole(node)
 
     def _path(self, node: Member) -> str:
         names: list[str] = []
@@ -317,20 +331,20 @@ class Speaker:
         path = ".".join(names)
         if base is None:
             return path
-        if isinstance(base, Call):
+        if isinstance(base, Call | Binary):
             return f"the {path} of ({self.value(base)})"
         return f"{self.value(base)}’s {path}"
 
     def _called(self, node: Call) -> str:
         match node:
             case Call(name="where", base=base, arguments=(asked,)) if base is not None:
-                return f"{self.value(base)} where ({self._inline(asked)})"
+                return f"{self._whole(base)} where ({self._inline(asked)})"
             case Call(name="first", base=base, arguments=()) if base is not None:
-                return f"the first of {self.value(base)}"
+                return f"the first of {self._narrow(base)}"
             case Call(name="count", base=base, arguments=()) if base is not None:
-                return f"the number of {self.value(base)}"
+                return f"the number of {self._narrow(base)}"
             case Call(name="select", base=base, arguments=(each,)) if base is not None:
-                return f"for each of {self.value(base)}: {self.value(each)}"
+                return f"for each of {self._narrow(base)}: {self._whole(each)}"
             case Call(name="resolve", base=base, arguments=()):
                 return f"what {self._subject(base)} refers to"
             case Call(name="ofType", base=base, arguments=(Member(name=kind),)):
@@ -348,10 +362,28 @@ class Speaker:
                 return _verbatim(node)
 
     def _sum(self, operator: str, left: Node, right: Node) -> str:
-        if isinstance(right, Literal) and isinstance(right.value, Quantity) and _is_day(left):
+        if isinstance(right, Literal) and isinstance(right.value, Quantity) and self._is_day(left):
             side = "after" if operator == "+" else "before"
-            return f"{self.value(right)} {side} {self.value(left)}"
-        return f"{self.value(left)} {'plus' if operator == '+' else 'minus'} {self.value(right)}"
+            return f"{self.value(right)} {side} {self._whole(left)}"
+        return f"{self._whole(left)} {'plus' if operator == '+' else 'minus'} {self._whole(right)}"
+
+    def _is_day(self, node: Node) -> bool:
+        """Whether a value is a date for all that its writing shows."""
+        match node:
+            case Literal(value=FhirDate()):
+                return True
+            case Variable(name=name):
+                return name in ("orderDate", "onDate") or name in self.told.dates
+            case Member(name=name):
+                return name in _DATES
+            case Binary(operator="+" | "-", left=left, right=Literal(value=Quantity(unit=unit))):
+                return unit in _CALENDAR and self._is_day(left)
+            case Call(name="iif", arguments=(_, then, *_)):
+                return self._is_day(then)
+            case Call(name="first", base=base) if base is not None:
+                return self._is_day(base)
+            case _:
+                return False
 
     def _verdict(self, name: str) -> str:
         title = self.told.verdicts[name]
@@ -392,25 +424,6 @@ def _age(operator: str, left: Node, right: Node) -> str | None:
     return None
 
 
-def _is_day(node: Node) -> bool:
-    """Whether a value is a date for all that its writing shows."""
-    match node:
-        case Literal(value=FhirDate()) | Variable(name="orderDate" | "onDate"):
-            return True
-        case Member(name="birthDate" | "firstDay" | "lastDay" | "date" | "start" | "end" | "authored" | "authoredOn"):
-            return True
-        case Member(name="recordedDate"):
-            return True
-        case Binary(
-            operator="+" | "-", left=left, right=Literal(value=Quantity(unit="day" | "week" | "month" | "year"))
-        ):
-            return _is_day(left) or isinstance(left, Variable | Call)
-        case Call(name="iif", arguments=(_, then, *_)):
-            return _is_day(then)
-        case _:
-            return False
-
-
 def literal_words(node: Literal) -> str:
     """A literal as a person writes it: 88 %, 90 days, ‘at-rest’."""
     value = node.value
@@ -419,7 +432,7 @@ def literal_words(node: Literal) -> str:
     if isinstance(value, str):
         return f"‘{value}’"
     if isinstance(value, Quantity):
-        calendar = value.unit in ("year", "month", "week", "day", "hour", "minute", "second")
+        calendar = value.unit in _CALENDAR
         plural = "s" if calendar and value.value != 1 else ""
         return f"{_number(value)} {unit_words(value.unit)}{plural}"
     return value.text if isinstance(value, FhirDate) else str(value)

@@ -12,7 +12,8 @@ ASTHMA, CROUP = "https://x/ValueSet/dx-asthma|1", "https://x/ValueSet/dx-croup|1
 SPEAKER = Speaker(
     Told(
         facts={"asthma": "a Condition of ‘Asthma’ (asthma)", "resting": "any resting"},
-        values=frozenset({"low", "under21", "fall"}),
+        values=frozenset({"low", "under21", "fall", "rentalStart"}),
+        dates=frozenset({"rentalStart"}),
         verdicts={"ma.rest": "Low at rest", "ma.long": "A title that is far too long to stand in a sentence " * 2},
         value_sets={ASTHMA: "Asthma", CROUP: "Croup"},
     )
@@ -58,7 +59,10 @@ def said(text: str) -> str:
             "there is any of the other lines of the draft where (code is ‘E1390’)",
         ),
         ("recordedDate < %orderDate - 90 days", "recordedDate is before the day 90 days before the order date"),
-        ("%line.firstDay + 1 month >= %orderDate", "1 month after the order’s firstDay is on or after the order date"),
+        (
+            "%line.firstDay + 1 month >= %orderDate",
+            "(1 month after the order’s firstDay) is on or after the order date",
+        ),
         ("%`ma.rest`.status = 'not-met'", "‘Low at rest’ (ma.rest) is “not met”"),
         ("%`ma.rest`.status != 'met'", "‘Low at rest’ (ma.rest) is anything but “met”"),
         ("%`ma.rest`.met", "‘Low at rest’ (ma.rest) is met"),
@@ -133,6 +137,32 @@ def test_parts_stay_parts_so_that_a_page_can_show_them_as_a_list() -> None:
             Saying("low holds"),
             Saying(joined="any", parts=(Saying("under21 holds"), Saying("fall is given"))),
         ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(%a | %b).where(c = 1)", "(a and b) where (c is 1)"),
+        ("%a.where(c = 1) | %b.where(d = 2)", "a where (c is 1) and b where (d is 2)"),
+        ("(%a | %b).reference", "the reference of (a and b)"),
+        ("%a.where(c = 1).first()", "the first of (a where (c is 1))"),
+        ("%a.where(c = 1).value.first()", "the first of the value of (a where (c is 1))"),
+        ("%rentalStart + 3 months - 1 day", "1 day before (3 months after rentalStart)"),
+        ("%fall - (%a.value - 2)", "fall minus (a’s value minus 2)"),
+    ],
+)
+def test_a_value_made_of_parts_keeps_them_apart(text: str, words: str) -> None:
+    assert SPEAKER.value(parse(text)) == words
+
+
+def test_what_is_asked_of_a_union_is_asked_of_all_of_it() -> None:
+    assert said("(%a | %b).exists(c = 1)") == "for one of (a and b): c is 1"
+    assert said("(%a | %b).exists()") == "there is any of (a and b)"
+    assert said("(%a | %b).empty()") == "there is none of (a and b)"
+    assert said("(%a | %b).reference contains 'x'") == "the reference of (a and b) includes ‘x’"
+    assert said("%line.lastDay <= %rentalStart + 3 months - 1 day") == (
+        "the order’s lastDay is on or before the day 1 day before (3 months after rentalStart)"
     )
 
 
