@@ -62,29 +62,34 @@ class FactNodes:
         told: set[str] = set()
         for expression in condition.expressions:
             for name in self._in_order(expression.ast):
-                yield from self._behind(name, told, depth=2)
+                yield from self._behind(name, told, depth=2, near=True)
         for name in sorted(self._closure(condition), key=list(self.policy.facts).index):
             window = self.policy.facts[name].window
             if window is not None and name not in told:
                 words = Saying(f"{name}: {self._window_words(window)}")
                 yield Detail("window", words, _window_text(window), repeated=True)
-                for end in _ends(window):
-                    for other in self._in_order(end.ast) if end is not None else ():
-                        yield from self._behind(other, told, depth=1)
+                yield from self._behind_window(window, told)
 
-    def _behind(self, name: str, told: set[str], depth: int) -> Iterator[Detail]:
+    def _behind(self, name: str, told: set[str], depth: int, near: bool) -> Iterator[Detail]:
+        """A fact and what it is taken from. `near`: the condition reads it, or a value that the condition reads."""
         fact = self.policy.facts[name]
         if name in told or self._is_plain(fact):
             return
         told.add(name)
-        yield replace(self.told(name, "where"), repeated=True)
+        described = self.required[name].described
+        brief = "" if near else f"{name}{f': “{described}”' if described else ''} (in full above, and under Facts)"
+        yield replace(self.told(name, "where"), repeated=True, brief=brief)
         if fact.expression is None or (fact.is_value and depth == 1):
             return
         for other in self._in_order(fact.expression.ast):
-            yield from self._behind(other, told, depth - 1 if fact.is_value else depth)
-        for end in _ends(fact.window):
-            for other in self._in_order(end.ast) if end is not None else ():
-                yield from self._behind(other, told, 1)
+            yield from self._behind(other, told, depth - 1 if fact.is_value else depth, near and fact.is_value)
+        if fact.window is not None:
+            yield from self._behind_window(fact.window, told)
+
+    def _behind_window(self, window: Window, told: set[str]) -> Iterator[Detail]:
+        for end in _ends(window):
+            for name in self._in_order(end.ast) if end is not None else ():
+                yield from self._behind(name, told, depth=1, near=False)
 
     @staticmethod
     def _is_plain(fact: Fact) -> bool:

@@ -76,12 +76,16 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One labelled line of a node, e.g. "met if", with the FHIRPath that its words were made from."""
+    """One labelled line of a node, e.g. "met if", with the FHIRPath that its words were made from.
+
+    `brief` are fewer words for one that is repeated: to be used where its section has told it before.
+    """
 
     label: str
     saying: Saying
     expression: str | None = None
     repeated: bool = False  # says again what another node of the page says
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,23 +57,31 @@ def _page(page: Page, every_code: bool) -> Iterator[str]:
 def _section(section: Section, every_code: bool) -> Iterator[str]:
     for paragraph in section.intro.split("\n"):
         yield from _wrapped(paragraph, 2) if paragraph else ("",) if section.intro else ()
+    told: set[Detail] = set()
     for node in section.nodes:
         yield ""
-        yield from _node(node, 2, every_code)
+        yield from _node(node, 2, every_code, told)
 
 
-def _node(node: PageNode, indent: int, every_code: bool) -> Iterator[str]:
+def _node(node: PageNode, indent: int, every_code: bool, told: set[Detail]) -> Iterator[str]:
+    """`told` gathers what the section has told before: some of it is then told in brief, and none twice in a node."""
     named = node.title if node.title == node.id else f"{node.title} [{node.id}]"
     kind = f"{node.kind.upper() if node.children else node.kind}: " if node.kind else ""
     yield from _wrapped(f"{kind}{named}", indent)
     for citation in node.citations:
         yield from _hanging(*_cited(citation), indent + 4)
-    for detail in node.details:
-        yield from _detail(detail, indent + 4)
+    for n, detail in enumerate(node.details):
+        if detail.repeated and detail in node.details[:n]:
+            continue
+        if detail.brief and detail in told:
+            yield from _hanging(f"{detail.label}: ", detail.brief, indent + 4)
+        else:
+            yield from _detail(detail, indent + 4)
+        told.add(detail)
     yield from _codes(node, indent + 4, every_code)
     for child in node.children:
         yield ""
-        yield from _node(child, indent + 4, every_code)
+        yield from _node(child, indent + 4, every_code, told)
 
 
 def _cited(citation: Citation) -> tuple[str, str]:

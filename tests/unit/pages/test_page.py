@@ -9,6 +9,7 @@ from cds_service.pages.page import Page, PageNode
 from cds_service.pages.page_text import page_json, page_text
 from cds_service.pages.policy_page import policy_page
 from tests.unit.pages.pair import NEW, OLD, pair_of_versions, successor
+from tests.unit.policy.small_plan import criterion
 
 
 def page(version: str = OLD) -> Page:
@@ -111,8 +112,8 @@ def test_every_condition_and_derived_fact_is_shown_as_it_is_written() -> None:
             detail.expression or "" for one in nodes(policy_page(policy, catalogue)) for detail in one.details
         )
         conditions = [row.condition for row in policy.rows]
-        for criterion in policy.criteria.values():
-            conditions += [criterion.applicability, criterion.start]
+        for judged in policy.criteria.values():
+            conditions += [judged.applicability, judged.start]
         conditions += [one.condition for one in policy.exclusions.values()]
         for document in policy.documents.values():
             conditions += [document.applicability, document.start]
@@ -132,6 +133,18 @@ def test_text_and_json_say_the_same_nodes() -> None:
     for one in nodes(page()):
         assert one.id in as_json
         assert one.id in text
+
+
+def test_what_a_section_has_told_is_told_in_brief_and_never_twice_under_one_criterion() -> None:
+    plan = successor()
+    criteria = plan["action"][1]
+    criteria["action"][0]["action"].append(criterion("acme-oxygen.again", "%restingLow", "%restingLow"))
+    catalogue = pair_of_versions(plan)
+    text = page_text(policy_page(next(one for one in catalogue.policies if one.version == NEW), catalogue))
+    tree = text[text.index("\nCriteria\n") : text.index("\nExclusions\n")]
+    assert tree.count("where: restingLow: for one of restingO2") == 2  # the limit stands under each
+    assert tree.count("where: every Observation on record of ‘obs-saturation’") == 1
+    assert tree.count("(in full above, and under Facts)") == 1
 
 
 def test_long_sets_are_told_by_their_codes_alone_until_every_code_is_asked_for() -> None:
