@@ -178,7 +178,8 @@ class FactNodes:
                 return Saying("not at all: every one is a candidate, to be asked about")
             case Call(name="iif", arguments=(asked, Empty(), otherwise)):
                 candidate, evidence = self.speaker.condition(asked), self.speaker.condition(otherwise)
-                rest = "else it counts" if evidence.line == "always" else f"else it counts if {evidence.line}"
+                plain = {"always": "else it counts", "never": "else it counts for nothing"}
+                rest = plain.get(evidence.line, f"else it counts if {evidence.line}")
                 return Saying(f"a candidate, to be asked about, if {candidate.line}; {rest}")
         saying = self.speaker.condition(where)
         return saying if saying.parts else Saying(f"if {saying.line}")

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from cds_service.fhir.fhirpath import Expression
+from cds_service.fhir.fhirpath.syntax import Literal
 from cds_service.pages.fact_nodes import FactNodes
 from cds_service.pages.page import Detail, Page, PageNode, Saying, Section
 from cds_service.pages.requirements import Requirement, code_lines, every_code, requirements, value_set_resources
@@ -234,7 +235,9 @@ class _Writer:
         yield from self.facts.behind(condition)
 
     def _words(self, label: str, words: str | Expression | None) -> Iterator[Detail]:
-        if isinstance(words, Expression):
+        if isinstance(words, Expression) and isinstance(words.ast, Literal):
+            yield _plain(label, str(words.ast.value))
+        elif isinstance(words, Expression):
             yield Detail(label, Saying(self.speaker.value(words.ast)), words.text)
         elif words:
             yield _plain(label, words)

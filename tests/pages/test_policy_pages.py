@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from cds_service.fhir.fhirpath.parse import parse
+from cds_service.fhir.fhirpath.syntax import Literal, Node, Variable, walk
 from cds_service.pages.page_text import page_json, page_text
 from cds_service.pages.policy_page import policy_page
+from cds_service.pages.sayings import literal_words
 from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.facts import CONTEXT
 from tests.live_server import run
 from tests.policy_cases import loaded
 
@@ -65,6 +70,43 @@ def test_every_policy_can_be_shown_and_every_expression_of_it_is(catalogue: Cata
         written = {one.text for condition in conditions if condition for one in condition.expressions}
         written |= {one.text for fact in policy.facts.values() for one in (fact.expression, fact.where) if one}
         assert written - shown == set()
+
+
+_STATUS_WORDS = {"not-met": "not met", "not-applicable": "not applicable", "unknown": "not known", "on-file": "on file"}
+
+
+def missing_from(words: str, node: Node, catalogue: Catalogue) -> list[str]:
+    """What an expression names (facts, verdicts, numbers, texts, value sets) and its words do not."""
+    missing: list[str] = []
+    for one in walk(node):
+        if isinstance(one, Variable) and one.name not in CONTEXT:
+            said = [one.name]
+        elif isinstance(one, Literal) and not isinstance(one.value, bool):
+            text = literal_words(one).strip("‘’")
+            held = catalogue.value_sets.get(text)
+            # an age is said without its unit: "under 21"
+            said = [held.title] if held else [re.sub(r" years?$", "", text), _STATUS_WORDS.get(text, text)]
+        else:
+            continue
+        if not any(text in words for text in said):
+            missing.append(said[0])
+    return missing
+
+
+def test_words_leave_out_no_fact_number_text_or_value_set_of_their_expression(catalogue: Catalogue) -> None:
+    compared = 0
+    for policy in catalogue.policies:
+        for section in policy_page(policy, catalogue).sections:
+            for node, _ in section.walk():
+                for detail in node.details:
+                    for line in (detail.expression or "").split("\n"):
+                        for part in re.sub(r"^(?:counts|window): ", "", line).split(" .. "):
+                            if not part or part == "{}" or "aggregate(" in part:
+                                continue
+                            words = detail.saying.line
+                            assert missing_from(words, parse(part), catalogue) == [], (node.id, part, words)
+                            compared += 1
+    assert compared > 200
 
 
 def test_most_of_what_policies_say_has_words(catalogue: Catalogue) -> None:
