@@ -162,3 +162,10 @@ def test_new_policy_tells_why_it_writes_nothing(folders: Path, arguments: tuple[
 
 def test_a_day_that_is_none_cannot_be_read_as_a_command() -> None:
     assert run("new-policy", "acme", "x", "2026-13-01").returncode == 2
+
+
+@pytest.mark.docs
+def test_make_writes_the_same_files_as_the_command() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "`make new-policy PAYER=... POLICY=... DATE=...`" in PAGE
+    assert "bin/cds-service new-policy $(PAYER) $(POLICY) $(DATE)" in makefile
