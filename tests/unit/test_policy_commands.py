@@ -35,8 +35,9 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_list_names_every_version_with_the_days_it_is_in_force(two_versions: dict[str, str]) -> None:
     listed = run("policy", "list", **two_versions)
     assert listed.returncode == 0, listed.stderr
-    assert f"{OXYGEN}  {OLD} to 2025-12-31" in listed.stdout
-    assert f"{OXYGEN}  {NEW} on" in listed.stdout
+    lines = [" ".join(line.split()) for line in listed.stdout.splitlines()]
+    assert f"{OXYGEN} {OLD} to 2025-12-31 MassHealth Home oxygen" in lines
+    assert f"{OXYGEN} {NEW} on MassHealth Home oxygen" in lines
     rows = json.loads(run("policy", "list", "--json", **two_versions).stdout)
     assert {row["version"] for row in rows if row["policy"] == OXYGEN} == {OLD, NEW}
 
