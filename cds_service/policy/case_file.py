@@ -18,8 +18,8 @@ from cds_service.policy.faults import did_you_mean
 
 _FILE_KEYS = ("cases", "unreachable")
 _CASE_KEYS = (
-    "name", "on", "at", "order", "facts", "chart", "answers", "coverage", "patient", "encounter", "requester", "draft",
-    "not-looked-up", "expect",
+    "name", "on", "at", "order", "facts", "chart", "answers", "coverage", "patient", "encounter", "requester",
+    "performer", "draft", "not-looked-up", "expect",
 )  # fmt: skip
 ORDER_KEYS = (
     "resourceType", "id", "status", "hcpcs", "modifiers", "text", "reason", "flow", "hours", "continuous", "as-needed",
@@ -49,6 +49,8 @@ class Case:
     patient: Mapping[str, Any] = field(default_factory=dict)
     encounter: Mapping[str, Any] | None = None
     requester: tuple[str, ...] | None = None
+    general_practitioner: bool = False
+    performer: Mapping[str, Any] | None = None
     draft: tuple[Mapping[str, Any], ...] = ()
     not_looked_up: Mapping[str, str] = field(default_factory=dict)
     whole_chart: bool = False
@@ -151,6 +153,14 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
     chart = _chart(raw.get("chart"), where, charts, problems)
     at = _moment(raw.get("at"), on, where, problems)
     requester = raw.get("requester")
+    principal = False
+    if isinstance(requester, Mapping):
+        _unknown(requester, ("role", "general-practitioner"), where, problems)
+        principal = requester.get("general-practitioner") is True
+        requester = requester.get("role", [])
+    performer = raw.get("performer")
+    if performer is not None:
+        _unknown(performer, ("role", "network"), where, problems)
     case = Case(
         name=str(raw.get("name")),
         where=where,
@@ -165,6 +175,8 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
         patient=raw.get("patient") or {},
         encounter=raw.get("encounter"),
         requester=(requester,) if isinstance(requester, str) else tuple(requester) if requester is not None else None,
+        general_practitioner=principal,
+        performer=performer,
         draft=drafts,
         not_looked_up=raw.get("not-looked-up") or {},
         whole_chart=isinstance(raw.get("chart"), str),

@@ -24,6 +24,8 @@ from cds_service.policy.views import VALUE_TYPES
 
 _PATIENT = "p1"
 _AMOUNT = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*(\S.*)$")
+# the element that says what is ordered, where it is not `code`
+_CONCEPT_OF = {"DeviceRequest": "codeCodeableConcept", "MedicationRequest": "medicationCodeableConcept"}
 _UNITS = {"mmHg": "mm[Hg]"}
 
 
@@ -115,6 +117,7 @@ def situation_of(case: Case, policy: Policy) -> Situation:
         encounter=encounter,
         coverage={"payer": policy.payer, **case.coverage},
         requester=_requester(case),
+        performer=_performer(case),
         answers={name: Answer(value, authored) for name, (value, authored) in case.answers.items()},  # type: ignore[arg-type]
         not_looked_up=case.not_looked_up,
         stubs={name: _stub(name, value, policy, line, case.on) for name, value in case.facts.items()},
@@ -150,7 +153,7 @@ def _order(raw: Mapping[str, Any], identity: str, case: Case, patient: str) -> d
     if "text" in raw:
         concept["text"] = raw["text"]
     if concept:
-        order["codeCodeableConcept" if kind == "DeviceRequest" else "code"] = concept
+        order[_CONCEPT_OF.get(kind, "code")] = concept
     if "reason" in raw:
         reasons = raw["reason"] if isinstance(raw["reason"], list) else [raw["reason"]]
         order["reasonCode"] = [one if isinstance(one, Mapping) else _concept(str(one), ICD10CM) for one in reasons]
@@ -161,14 +164,28 @@ def _order(raw: Mapping[str, Any], identity: str, case: Case, patient: str) -> d
         else:
             order["quantityQuantity"] = flow
     timing = _timing(raw)
-    if timing:
+    if kind == "MedicationRequest":
+        order.update(_dosage(raw, timing))
+    elif timing:
         order["occurrenceTiming"] = timing
     elif "starts" in raw or "ends" in raw:
         ends = {"start": raw.get("starts"), "end": raw.get("ends")}
         order["occurrencePeriod"] = {name: value for name, value in ends.items() if value}
     if raw.get("as-needed"):
         order["asNeededBoolean"] = True
-    return {**order, **raw.get("resource", {})}
+    given = raw.get("resource", {})
+    dosage = {name: order[name] for name in ("dosageInstruction",) if name in order}
+    return {**order, **given, **dosage}
+
+
+def _dosage(raw: Mapping[str, Any], timing: dict[str, Any]) -> dict[str, Any]:
+    """Timing, first and last day of a MedicationRequest, which has them in its dosage: the first of those given."""
+    bounds = {name: value for name, key in (("start", "starts"), ("end", "ends")) if (value := raw.get(key))}
+    timing = timing or ({"repeat": {"boundsPeriod": bounds}} if bounds else {})
+    if not timing:
+        return {}
+    first, *more = raw.get("resource", {}).get("dosageInstruction") or [{}]
+    return {"dosageInstruction": [{"timing": timing, **first}, *more]}
 
 
 def _timing(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +218,29 @@ def _encounter(case: Case, patient: str) -> dict[str, Any] | None:
 def _requester(case: Case) -> dict[str, Any] | None:
     if case.requester is None:
         return None
-    return {"role": [_concept(one, NUCC) for one in case.requester], "reference": "PractitionerRole/r1"}
+    principal = {"generalPractitioner": True} if case.general_practitioner else {}
+    return {"role": _provider_roles(case.requester), "reference": "PractitionerRole/r1", **principal}
+
+
+def _performer(case: Case) -> dict[str, Any] | None:
+    """A network is a payer's id, or a payer and the programme that its name says: `payer programme`."""
+    if case.performer is None:
+        return None
+    networks = []
+    for n, network in enumerate(_listed(case.performer.get("network")), 1):
+        payer, _, programme = str(network).partition(" ")
+        said = {"payer": payer, "programme": [programme] if programme else []} if payer != "other" else {}
+        networks.append({"reference": f"Organization/network-{n}", "name": str(network), **said})
+    roles = _provider_roles(_listed(case.performer.get("role")))
+    return {"role": roles, "reference": ["PractitionerRole/performer"], "network": networks}
+
+
+def _provider_roles(codes: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_concept(str(one), NUCC) for one in codes]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 # -- stubbed facts

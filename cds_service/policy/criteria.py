@@ -148,7 +148,11 @@ class Verdicts:
 
     def _answered(self, criterion: Criterion, chart: Verdict) -> Verdict:
         answer = self.situation.answers.get(criterion.id)
-        return chart if answer is None else self._weigh(criterion, chart, answer)
+        if answer is None:
+            return chart
+        if criterion.reads_own_answer:
+            return chart._replace(reason=words.with_answer(chart, answer, self.situation))
+        return self._weigh(criterion, chart, answer)
 
     def _demand(self, criterion: Criterion) -> Verdict:
         """A `start` condition, judged on the chart alone."""

@@ -14,6 +14,7 @@ from cds_service.policy.model import (
     Change,
     Determination,
     ExclusionVerdict,
+    ReasonCoding,
     Situation,
     Status,
     Suggestion,
@@ -60,6 +61,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         rule_title=row.title,
         info_needed=outcome.info_needed,
         reason=outcome.reason,
+        reason_codings={text: ReasonCoding(*coding) for text, coding in outcome.codings.items()},
         doc_needed=_doc_needed(outcome, bool(asked), verdicts, policy) if row.criteria else (),
         criteria=tuple(_marked(judged, asked, policy)),
         documents=tuple(verdicts.document(name) for name in policy.documents) if row.criteria else (),
@@ -96,7 +98,7 @@ def _speaks(policy: Policy, situation: Situation, verdicts: Verdicts) -> bool:
     return any(
         verdicts.truth(trigger.condition) is True
         for trigger in policy.triggers
-        if trigger.resource_type == kind and not codes.isdisjoint(trigger.keys)
+        if trigger.resource_type == kind and (trigger.keys is None or not codes.isdisjoint(trigger.keys))
     )
 
 
@@ -119,6 +121,7 @@ def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row
     pa_needed: str | None = None
     info: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    codings: dict[str, tuple[str, str]] = {}
     row = policy.rows[-1]
     for row in policy.rows:
         answer = verdicts.truth(row.condition)
@@ -138,9 +141,10 @@ def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row
         pa_needed = pa_needed or gives.pa_needed
         info += tuple(one for one in gives.info_needed if one not in info)
         reasons += tuple(one for one in said if one not in reasons)
+        codings |= {text: coding for text, coding in gives.codings.items() if text in said}
         if answer is None or (covered is not None and pa_needed is not None):
             break
-    return row, Outcome(covered, pa_needed, info, reasons)
+    return row, Outcome(covered, pa_needed, info, reasons, codings)
 
 
 def _row_words(row: Row, gives: Outcome, verdicts: Verdicts) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
 from cds_service.fhir.fhirpath import EvaluationFault, Expression
+from cds_service.policy.calendar_view import calendar_view
 from cds_service.policy.items import item_date, retrieve
 from cds_service.policy.model import Situation
 from cds_service.policy.plan import Fact, Policy
@@ -67,6 +68,8 @@ class Facts(dict[str, list[Any]]):
 
     def _work_out(self, name: str) -> list[Any]:
         fact = self.policy.facts.get(name)
+        if name == "calendar":
+            return [calendar_view(self.situation)]  # a view that few policies read
         if fact is None:
             return [self._verdict_view(name)]
         if not fact.is_value:
@@ -323,6 +326,7 @@ def _context(situation: Situation) -> dict[str, list[Any]]:
         "coverage": [situation.coverage],
         "requester": [situation.requester] if situation.requester is not None else [],
     }
+    context["performer"] = [situation.performer] if situation.performer is not None else []
     context["answers"] = [{"linkId": name, "value": answer.value} for name, answer in situation.answers.items()]
     return context
 
@@ -337,5 +341,7 @@ CONTEXT = (
     "encounter",
     "coverage",
     "requester",
+    "performer",
     "answers",
+    "calendar",
 )

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from cds_service.fhir.record import Record
+from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 from cds_service.policy.order_line import OrderLine
 
 
@@ -77,6 +78,13 @@ class ExclusionVerdict(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
 
 
+class ReasonCoding(NamedTuple):
+    """The code of a reason, for those who read no words."""
+
+    system: str
+    code: str
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One field of an order line set to these values, e.g. Change("modifier", ("RR",))."""
@@ -128,6 +136,7 @@ class Determination:
     rule_title: str
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
+    reason_codings: Mapping[str, ReasonCoding] = field(default_factory=dict)  # by the reason that each belongs to
     doc_needed: tuple[str, ...] = ()
     criteria: tuple[Verdict, ...] = ()
     documents: tuple[DocumentVerdict, ...] = ()
@@ -157,8 +166,8 @@ class Situation:
     """All that a determination may look at, for one order line under one coverage.
 
     `line` and `draft` are order-line views (see policy/order_line.py); `draft` holds the other lines of the draft.
-    `coverage` and `requester` are views as plan-format has them. `not_looked_up` names the resource types whose
-    look-up failed or was not made: facts that rest on them are empty even where absence would otherwise count.
+    `coverage`, `requester` and `performer` are views as plan-format has them. `not_looked_up` names the resource types
+    whose look-up failed or was not made: facts that rest on them are empty even where absence would otherwise count.
     """
 
     record: Record
@@ -170,6 +179,8 @@ class Situation:
     encounter: Mapping[str, Any] | None = None
     coverage: Mapping[str, Any] = field(default_factory=dict)
     requester: Mapping[str, Any] | None = None
+    performer: Mapping[str, Any] | None = None
+    business_hours: BusinessHours = STANDARD_HOURS
     answers: Mapping[str, Answer] = field(default_factory=dict)
     not_looked_up: Mapping[str, str] = field(default_factory=dict)  # resource type -> why, in words
     stubs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # facts given by a policy case

@@ -29,7 +29,7 @@ _NOT_A_REASON = frozenset(
 )
 # FHIR R4 CRD (2.2): further codings under which the ordered thing may be billed
 _BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
-_LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces")
+_LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces", "priorPrescription")
 
 
 class OrderLine(dict[str, Any]):

@@ -109,6 +109,7 @@ class Criterion:
     any: bool
     own_inputs: tuple[str, ...]
     citations: tuple[Citation, ...]
+    reads_own_answer: bool = False  # its conditions say what the clinician's answer to it means
 
     @property
     def group(self) -> bool:
@@ -123,6 +124,7 @@ class Outcome:
     pa_needed: str | None = None
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
+    codings: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # reason -> (system, code), where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Trigger:
     """Which orders the policy speaks of: a resource type, codes, and a three-valued condition on the line."""
 
     resource_type: str
-    keys: frozenset[Key]
+    keys: frozenset[Key] | None  # None: whatever its code, the condition alone says
     condition: Condition | None
 
 

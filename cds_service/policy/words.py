@@ -20,7 +20,7 @@ from cds_service.policy.items import (
     number_words,
     unit_words,
 )
-from cds_service.policy.model import Evidence, Situation, Status, Verdict
+from cds_service.policy.model import Answer, Evidence, Situation, Status, Verdict
 from cds_service.policy.plan import Criterion, Document
 
 _MOST_LISTED = 3
@@ -70,8 +70,12 @@ def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Eviden
             found.append(Evidence(own_reference(situation.encounter), f"encounter, class {kind}"))
         elif name == "requester" and situation.requester is not None and situation.requester.get("reference"):
             roles = [concept_words(one) for one in situation.requester.get("role", ())]
-            said = ", ".join(one for one in roles if one) or "no role recorded"
+            principal = "the patient's general practitioner" if situation.requester.get("generalPractitioner") else None
+            said = ", ".join(one for one in roles if one) or principal or "no role recorded"
             found.append(Evidence(situation.requester["reference"], said))
+        elif name == "performer" and situation.performer is not None:
+            for network in situation.performer.get("network", ()):
+                found.append(Evidence(network["reference"], network.get("name") or "network"))
     return tuple(dict.fromkeys(found))
 
 
@@ -106,6 +110,12 @@ def unknown(criterion: Criterion, facts: Facts, holds: Held, candidates: list[An
             parts.append(f"{kind} not looked up: {facts.situation.not_looked_up[kind]}")
     lead = "Not settled" if parts else "Not recorded"
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def with_answer(chart: Verdict, answer: Answer, situation: Situation) -> str:
+    """The reason of a criterion whose condition has read the clinician's answer, with the answer."""
+    day = answer.authored.date() if answer.authored else situation.asked_at.date()
+    return f"{chart.reason} (answered {answer.value.replace('-', ' ')} on {day.isoformat()})"
 
 
 def of_verdicts(read: list[Verdict]) -> str | None:
