@@ -71,7 +71,7 @@ def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
         "suggestions": suggestions,
         "rule": {row.id for row in policy.rows},
         **{key: set(policy.criteria) for key in ("evidence", "candidates", "conflicts")},
-        "says": judged,
+        "says": judged | {one.id for one in policy.advice},
     }
     found = []
     for member, ids in held.items():
@@ -338,9 +338,10 @@ def _differences(expect: Mapping[str, Any], got: Determination | None) -> Sequen
             shown = by_id.get(criterion)
             references = sorted(one.reference for one in getattr(shown, member, ()))
             compare(f"{member} of {criterion}", sorted(wanted or ()), references)
+    texts: dict[str, str | None] = {one.id: one.reason for one in (*got.criteria, *got.documents)}
+    texts |= {one.id: one.detail for one in got.advice}
     for name, wanted in (expect.get("says") or {}).items():
-        document = next((one for one in got.documents if one.id == name), None)
-        said = (by_id[name].reason if name in by_id else document.reason if document else "") or ""
+        said = texts.get(name) or ""
         if str(wanted) not in said:
             found.append(f"{name} says: wanted {wanted!r} in {said!r}")
     return found
