@@ -21,6 +21,7 @@ _PA_NEEDED = {
     "performpa": "prior authorization needed, asked for by the performer",
 }
 _UNDECIDED = "prior authorization not decided yet"
+_COVERAGE_OPEN = ", coverage still open"
 
 
 # -- the summary ------------------------------------------------------------------------------------------
@@ -32,18 +33,27 @@ def summary(determinations: Sequence[Determination]) -> str:
     Counted are the children of the root that apply; open are those that are unknown (contract, Cards).
     """
     codes = list(dict.fromkeys(one.code for one in determinations if one.code))
-    phrases: dict[str, list[str]] = {}
-    for one in determinations:
-        phrases.setdefault(verdict_words(one), []).append(one.code)
-    if len(phrases) == 1:
-        said = next(iter(phrases))
-    else:
-        said = ", ".join(f"{' '.join(dict.fromkeys(named))} {phrase}" for phrase, named in phrases.items())
+    said = _verdicts(determinations)
     counted = _criteria_words(determinations)
     tail = f"{f' ({_few(codes)})' if codes else ''}: {said}{f'; {counted}' if counted else ''}"
     title = plain(determinations[0].policy_title)
     room = LONGEST_SUMMARY - len(tail)
     return shortened(f"{shortened(title, room) if room > 1 else title}{tail}", LONGEST_SUMMARY)
+
+
+def _verdicts(determinations: Sequence[Determination]) -> str:
+    """What is said of the orders: once where it is the same of all, else order by order."""
+    phrases: dict[str, list[str]] = {}
+    for one in determinations:
+        phrases.setdefault(verdict_words(one), []).append(one.code)
+    shared = {phrase.removesuffix(_COVERAGE_OPEN) for phrase in phrases}
+    if len(phrases) == 1:
+        return next(iter(phrases))
+    if len(shared) == 1:
+        # they differ in this alone: of some of them coverage is open
+        named = list(dict.fromkeys(code for phrase, codes in phrases.items() if phrase not in shared for code in codes))
+        return f"{shared.pop()}, coverage of {_few(named)} still open"
+    return ", ".join(f"{' '.join(dict.fromkeys(named))} {phrase}" for phrase, named in phrases.items())
 
 
 def verdict_words(determination: Determination) -> str:
@@ -55,7 +65,7 @@ def verdict_words(determination: Determination) -> str:
         # a short answer: the rule itself says why it decides nothing ("the member's own plan decides")
         return _lower_first(determination.rule_title)
     if determination.covered == "conditional":
-        return f"{words or _UNDECIDED}, coverage still open"
+        return f"{words or _UNDECIDED}{_COVERAGE_OPEN}"
     return words or _UNDECIDED
 
 
@@ -123,6 +133,7 @@ class _Body(NamedTuple):
     """What is said of an order, part by part."""
 
     verdict: str = ""
+    reasons: tuple[str, ...] = ()
     exclusions: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
@@ -138,7 +149,8 @@ def _body(order: str, determination: Determination) -> _Body:
     documents = [one for one in determination.documents if one.status != "not-applicable"]
     documents.sort(key=lambda one: (one.status == "on-file", not one.counts))
     return _Body(
-        verdict=" ".join([f"{escaped(verdict_words(determination))}.", *map(_sentence, determination.reason)]),
+        verdict=f"{escaped(verdict_words(determination))}.",
+        reasons=tuple(map(_sentence, determination.reason)),
         exclusions=tuple(map(_exclusion, determination.exclusions)),
         criteria=tuple(_criteria(order, determination)),
         documents=tuple(map(_document, documents)),
@@ -146,16 +158,18 @@ def _body(order: str, determination: Determination) -> _Body:
 
 
 def _shared(bodies: Sequence[_Body]) -> _Body:
-    """The criteria and documents that stand alike for all these orders."""
+    """The reasons, criteria and documents that stand alike for all these orders."""
     first, *others = bodies
     return _Body(
+        reasons=tuple(line for line in first.reasons if all(line in one.reasons for one in others)),
         criteria=tuple(line for line in first.criteria if all(line in one.criteria for one in others)),
         documents=tuple(line for line in first.documents if all(line in one.documents for one in others)),
     )
 
 
 def _written(body: _Body, less: _Body) -> str:
-    parts = [body.verdict] if body.verdict else []
+    said = " ".join([body.verdict, *(line for line in body.reasons if line not in less.reasons)]).strip()
+    parts = [said] if said else []
     for heading, lines, elsewhere in (
         ("Excluded as ordered:", body.exclusions, ()),
         ("Criteria:", body.criteria, less.criteria),

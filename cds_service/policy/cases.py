@@ -338,8 +338,8 @@ def _differences(expect: Mapping[str, Any], got: Determination | None) -> Sequen
             shown = by_id.get(criterion)
             references = sorted(one.reference for one in getattr(shown, member, ()))
             compare(f"{member} of {criterion}", sorted(wanted or ()), references)
-    texts: dict[str, str | None] = {one.id: one.reason for one in (*got.criteria, *got.documents)}
-    texts |= {one.id: one.detail for one in got.advice}
+    texts = {one.id: one.reason for one in got.criteria}
+    texts |= {one.id: one.reason for one in got.documents} | {one.id: one.detail for one in got.advice}
     for name, wanted in (expect.get("says") or {}).items():
         said = texts.get(name) or ""
         if str(wanted) not in said:

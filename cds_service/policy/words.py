@@ -129,10 +129,13 @@ _STATUS_WORDS = {Status.MET: "met", Status.NOT_MET: "not met"}
 
 def of_group(own: Verdict, below: Status, children: list[Verdict]) -> str | None:
     """The reason of a group that has a demand of its own: that of the demand, and which members go with it or lack."""
-    if own.status is not Status.MET or below is Status.NOT_MET:
+    if own.status is not Status.MET:
         return own.reason
     named = "; ".join(one.title for one in children if one.status is below)
-    return f"{own.reason}; {'with' if below is Status.MET else 'still open'}: {named}" if named else own.reason
+    return f"{own.reason}; {_MEMBERS[below]}: {named}" if named else own.reason
+
+
+_MEMBERS = {Status.MET: "with", Status.UNKNOWN: "still open", Status.NOT_MET: "lacking"}
 
 
 def not_recorded(criterion: Criterion, candidates: tuple[Evidence, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.crd.card_text import LONGEST_SUMMARY, escaped, summary
+from cds_service.crd.card_text import LONGEST_SUMMARY, detail, escaped, summary
 from cds_service.crd.cards import cards
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.hook_request import Configuration
@@ -89,6 +89,24 @@ def test_each_verdict_has_its_words(changes: dict[str, Any], said: str) -> None:
 def test_orders_that_differ_are_told_apart_in_the_summary() -> None:
     both = [determination(), determination(code="E1392", covered="not-covered")]
     assert summary(both) == "Home oxygen (E1390, E1392): E1390 prior authorization needed, E1392 not covered"
+
+
+def test_orders_that_differ_in_coverage_alone_share_what_is_said_of_authorization() -> None:
+    both = [determination(), determination(code="E1392", covered="conditional", criteria=criteria(a="unknown"))]
+    assert summary(both) == (
+        "Home oxygen (E1390, E1392): prior authorization needed, coverage of E1392 still open; 1 of 1 criterion open"
+    )
+
+
+def test_a_reason_that_holds_for_all_orders_of_a_card_is_said_once() -> None:
+    both = [
+        determination(reason=("Ask the payer",)),
+        determination(code="E1392", item="Portable", reason=("Ask for a referral", "Ask the payer")),
+    ]
+    text = detail([("DeviceRequest/o1", both[0]), ("DeviceRequest/o2", both[1])])
+    assert "(E1390)**: prior authorization needed.\n" in text
+    assert "**Portable (E1392)**: prior authorization needed. Ask for a referral.\n" in text
+    assert text.count("Ask the payer.") == 1 and "**All of these**\n\nAsk the payer." in text
 
 
 def test_a_summary_stays_under_140_characters_whatever_the_policy_is_called() -> None:

@@ -12,7 +12,8 @@ from cds_service.crd.coverage_information import coverage_information
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import run_case
 from cds_service.policy.load import load_catalogue
-from cds_service.policy.model import Determination, ReasonCoding
+from cds_service.policy.model import Determination, ReasonCoding, Status, Verdict
+from cds_service.policy.words import of_group
 from tests.unit.crd.small_statements import statement
 from tests.unit.policy.small_plan import CITED, definitions, fhirpath, part, row, small_plan
 
@@ -195,3 +196,22 @@ def test_without_an_answer_such_a_criterion_is_judged_as_any() -> None:
     found = judged(reading_its_answer(), "order: {hcpcs: E1390}, facts: {restingLow: true}")
     assert found is not None
     assert next(one for one in found.criteria if one.id == "acme-oxygen.rest").status.value == "unknown"
+
+
+# -- a group with a demand of its own
+
+
+@pytest.mark.parametrize(
+    ("own", "below", "said"),
+    [
+        ("met", "met", "the range; with: A; C"),
+        ("met", "unknown", "the range; still open: B"),
+        ("met", "not-met", "the range; lacking: D"),
+        ("unknown", "not-met", "the range"),
+        ("not-met", "met", "the range"),
+    ],
+)
+def test_a_group_whose_own_demand_is_met_says_which_members_go_with_it_or_lack(own: str, below: str, said: str) -> None:
+    members = {"A": "met", "B": "unknown", "C": "met", "D": "not-met"}
+    children = [Verdict(title, title, Status(status)) for title, status in members.items()]
+    assert of_group(Verdict("g", "Group", Status(own), reason="the range"), Status(below), children) == said
