@@ -27,7 +27,7 @@ ORDER_KEYS = (
 )  # fmt: skip
 EXPECT_KEYS = (
     "statement", "covered", "paNeeded", "docNeeded", "infoNeeded", "rule", "reason", "criteria", "documents",
-    "exclusions", "advice", "suggestions", "evidence", "candidates", "conflicts", "says",
+    "exclusions", "advice", "suggestions", "evidence", "candidates", "conflicts", "says", "reasonCodes",
 )  # fmt: skip
 _ANSWERS = ("yes", "no", "dont-know")
 

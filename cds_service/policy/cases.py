@@ -310,6 +310,7 @@ def _differences(expect: Mapping[str, Any], got: Determination | None) -> Sequen
         "docNeeded": got.doc_needed,
         "infoNeeded": got.info_needed,
         "exclusions": tuple(one.id for one in got.exclusions),
+        "reasonCodes": tuple(one.code for one in got.reason_codings.values()),
     }
     for name, members in lists.items():
         if name in expect:

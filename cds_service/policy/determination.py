@@ -203,5 +203,6 @@ def _advise(item: AdviceItem, verdicts: Verdicts) -> Advice:
 
 
 def _item_words(line: Any) -> str:
-    text = concept_words(line.resource.get("codeCodeableConcept") or line.resource.get("code"))
+    stated = (line.resource.get(name) for name in ("codeCodeableConcept", "code", "medicationCodeableConcept"))
+    text = concept_words(next((one for one in stated if one), None)) or line.get("conceptText")
     return text or line.get("code", {}).get("code", "order")

@@ -138,6 +138,18 @@ def test_a_trigger_with_neither_codes_nor_condition_is_refused() -> None:
     assert "a condition that says which orders are meant" in str(problems[0])
 
 
+def test_a_drug_is_called_by_its_name() -> None:
+    plan = of_type("%line.text contains 'Vancomycin 1 g'")
+    drug = "order: {resourceType: MedicationRequest, text: Vancomycin 1 g}"
+    by_reference = (
+        "order: {resourceType: MedicationRequest, resource: {medicationReference: {reference: '#m'}, "
+        "contained: [{resourceType: Medication, id: m, code: {text: Vancomycin 1 g}}]}}"
+    )
+    for order in (drug, by_reference):
+        found = judged(plan, order)
+        assert found is not None and found.item == "Vancomycin 1 g"
+
+
 # -- a reason with a code
 
 
