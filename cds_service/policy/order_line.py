@@ -19,7 +19,8 @@ Resource = Mapping[str, Any]
 
 # HCPCS: two letters or digits are a modifier, five characters a code
 _MODIFIER = re.compile(r"^[A-Z0-9]{2}$")
-_RENTAL, _PURCHASE = frozenset({"RR"}), frozenset({"NU", "UE"})
+# HCPCS modifiers of equipment: rented (by the month, part of one, against the price, or which month it is), and bought
+_RENTAL, _PURCHASE = frozenset({"RR", "LL", "KR", "KH", "KI", "KJ"}), frozenset({"NU", "UE"})
 # orderDetail carries a flow as text only; nothing looser than a number and its unit is read
 _FLOW_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(?:l/min|lpm|l/m|lit(?:er|re)s? per minute)\s*$", re.IGNORECASE)
 # a reason by reference is as sure as the Condition it names: only one that stands and is confirmed is a stated reason
@@ -55,10 +56,9 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
         line["code"] = code
     line["concept"] = codings
     line["modifier"] = [{"system": HCPCS, "code": one} for one in modifiers]
-    if _RENTAL & set(modifiers):
-        line["transaction"] = "rental"
-    elif _PURCHASE & set(modifiers):
-        line["transaction"] = "purchase"
+    transaction = _transaction(frozenset(modifiers))
+    if transaction is not None:
+        line["transaction"] = transaction
     line.update(_times(resource, fallback_day))
     flow = _flow_rate(resource)
     if flow is not None:
@@ -155,6 +155,14 @@ def _code_and_modifiers(
             if isinstance(coding.get("display"), str):
                 code["display"] = coding["display"]
     return code, tuple(dict.fromkeys(modifiers))
+
+
+def _transaction(modifiers: frozenset[str]) -> str | None:
+    """`rental` or `purchase`; None where the order says neither, or both at once."""
+    rented, bought = bool(_RENTAL & modifiers), bool(_PURCHASE & modifiers)
+    if rented is bought:
+        return None
+    return "rental" if rented else "purchase"
 
 
 def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
