@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, tzinfo
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, keyed, keys_of, split_hcpcs
+from cds_service.fhir.codings import HCPCS, UCUM, canonical_system, codings_of, keyed, keys_of, split_hcpcs
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
@@ -65,6 +65,8 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
         line["flowRate"] = flow
     if _as_needed(resource):
         line["asNeeded"] = True
+    if isinstance(concept.get("text"), str) and concept["text"].strip():
+        line["conceptText"] = concept["text"]
     line["text"] = list(_texts(concept, resource))
     # keyed: most conditions of a policy ask whether the reason is one of theirs
     line["reason"] = [keyed(one, keys_of(one)) for one in _reasons(resource, record)]
@@ -73,9 +75,17 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
     line["position"] = position
     line["reference"] = own_reference(resource)
     links = (one for name in _LINKS for one in objects_in(resource.get(name)))
-    texts = (text for one in links if (text := literal_reference(one)))
-    line["references"] = [reference_key(text, record.base) or text for text in texts]
+    line["references"] = [text for one in links if (text := _points_at(one, record))]
     return line
+
+
+def _points_at(link: Mapping[str, Any], record: Record) -> str | None:
+    """What a reference points at, as that resource calls itself where the call holds it: `urn:` names are lost so."""
+    text = literal_reference(link)
+    if text is None or text.startswith("#"):
+        return text
+    target = record.resolve(text)
+    return own_reference(target) if target is not None else reference_key(text, record.base) or text
 
 
 def order_date(resource: Resource, asked_at: datetime) -> date:
@@ -175,17 +185,21 @@ def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
     events: Any = timing.get("event")
     first_event = events[0] if isinstance(events, list) and events else None
     starts = (resource.get("occurrenceDateTime"), period.get("start"), bounds.get("start"), first_event)
-    first = next((day for one in starts if (day := _as_day(one))), FhirDate.of_day(fallback_day))
-    found: dict[str, Any] = {"firstDay": first}
+    stated = next((one for one in starts if one is not None), None)
+    # a start that is there and cannot be read is not the order date: nobody knows when it begins
+    first = FhirDate.of_day(fallback_day) if stated is None else _as_day(stated)
+    found: dict[str, Any] = {"firstDay": first} if first is not None else {}
     duration = parse_quantity(repeat["boundsDuration"]) if isinstance(repeat.get("boundsDuration"), dict) else None
     last = next((day for one in (period.get("end"), bounds.get("end")) if (day := _as_day(one))), None)
     if duration is not None:
         found["duration"] = duration
-        days = convert(duration, "d")
-        if last is None and days is not None and first.precision == "day":
-            last = first.plus(int(days.value) - 1, "days")
+        if last is None and first is not None:
+            last = _last_day(first, duration)
     if last is not None:
         found["lastDay"] = last
+    each = _dose_duration(resource)
+    if each is not None:
+        found["doseDuration"] = each
     hours = _hours_per_day(timing, repeat)
     if hours is not None:
         found["hoursPerDay"] = hours
@@ -195,6 +209,41 @@ def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
         if words:
             found["frequency"] = words
     return found
+
+
+def _last_day(first: FhirDate, duration: Quantity) -> FhirDate | None:
+    """The last day of `duration` counted from `first`: 3 months from 1 March end on 31 May.
+
+    Months and years go by the calendar and clip at a month's end; a day that is only begun counts. None where the
+    first day, or the length, is not said precisely enough.
+    """
+    if first.precision != "day" or duration.value <= 0:
+        return None
+    days = convert(duration, "d")
+    if days is not None:
+        return first.plus(int(days.value.to_integral_value(ROUND_CEILING)) - 1, "days")
+    # a prescription's "3 mo" are months of the calendar, though UCUM's month is a mean one
+    months = convert(duration, "mo") or convert(duration, "month")
+    if months is None or months.value != months.value.to_integral_value():
+        return None
+    after = first.plus(months.value, "months")
+    return after.plus(-1, "days") if after is not None else None
+
+
+def _dose_duration(resource: Resource) -> Quantity | None:
+    """How long each dose runs; None where the dosage does not say, or says different things."""
+    found: list[Quantity | None] = []
+    for dosage in objects_in(resource.get("dosageInstruction")):
+        timing = _object(dosage.get("timing"))
+        repeat = _object(timing.get("repeat"))
+        raw = {"value": repeat.get("duration"), "code": repeat.get("durationUnit"), "system": UCUM}
+        length = parse_quantity(raw)
+        if _timing_word(timing) == "continuous":
+            length = Quantity(Decimal(24), "h")
+        if repeat.get("durationMax") not in (None, repeat.get("duration")) or (length and length.value <= 0):
+            length = None
+        found.append(convert(length, "h") if length is not None else None)
+    return found[0] if found and all(one == found[0] for one in found) else None
 
 
 def _as_day(text: Any) -> FhirDate | None:
@@ -210,7 +259,7 @@ def _hours_per_day(timing: Mapping[str, Any], repeat: Mapping[str, Any]) -> Deci
     raw = {
         "value": repeat.get("duration"),
         "code": repeat.get("durationUnit"),
-        "system": "http://unitsofmeasure.org",
+        "system": UCUM,
     }
     length = parse_quantity(raw)
     hours = convert(length, "h") if length is not None else None

@@ -39,6 +39,8 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "frequency": Field("string"),
         "hoursPerDay": Field("decimal"),
         "asNeeded": Field("boolean"),
+        "doseDuration": Field("Quantity"),
+        "conceptText": Field("string"),
         "text": Field("string", many=True),
         "reason": Field("CodeableConcept", many=True),
         "status": Field("code"),

@@ -52,7 +52,8 @@ def evidence(item: Any, situation: Situation) -> Evidence:
 
 def _from(line: OrderLine) -> str:
     # an order of the chart that gives no date of any kind is taken to begin last of all
-    return f", from {line['firstDay'].text}" if line["firstDay"].first_day != date.max else ""
+    first = line.get("firstDay")
+    return f", from {first.text}" if first is not None and first.first_day != date.max else ""
 
 
 def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Evidence, ...]:
