@@ -124,8 +124,9 @@ class Determination:
     on_date: date
     covered: str
     pa_needed: str
-    authorization_rule: str
+    authorization_rule: str  # the row that ended the walk
     rule_title: str
+    rules_before: tuple[str, ...] = ()  # rows above it that gave a part of the answer
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
     doc_needed: tuple[str, ...] = ()
