@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.crd.card_text import LONGEST_SUMMARY, escaped, summary
+from cds_service.crd.card_text import LONGEST_SUMMARY, detail, escaped, summary
 from cds_service.crd.cards import cards
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.hook_request import Configuration
@@ -89,6 +89,22 @@ def test_each_verdict_has_its_words(changes: dict[str, Any], said: str) -> None:
 def test_orders_that_differ_are_told_apart_in_the_summary() -> None:
     both = [determination(), determination(code="E1392", covered="not-covered")]
     assert summary(both) == "Home oxygen (E1390, E1392): E1390 prior authorization needed, E1392 not covered"
+
+
+def test_where_one_alternative_meets_the_policy_the_others_are_not_spoken_of() -> None:
+    root, *children = criteria(a="met", b="not-met", c="unknown")
+    by_a = determination(criteria=(root._replace(status=Status.MET), *children))
+    assert summary([by_a]) == "Home oxygen (E1390): prior authorization needed; criteria met"
+    text = detail([("DeviceRequest/o1", by_a)])
+    assert "Reason of a" in text
+    assert "Reason of b" not in text and "Reason of c" not in text
+
+
+def test_while_no_alternative_meets_the_policy_all_are_shown() -> None:
+    open_still = determination(criteria=criteria(b="not-met", c="unknown"))
+    assert summary([open_still]).endswith("1 of 2 criteria open, 1 not met")
+    text = detail([("DeviceRequest/o1", open_still)])
+    assert "Reason of b" in text and "Reason of c" in text
 
 
 def test_a_summary_stays_under_140_characters_whatever_the_policy_is_called() -> None:
