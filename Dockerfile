@@ -2,10 +2,10 @@
 # own check is never built: the last RUN line ends the build.
 
 FROM python:3.11-slim AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN make install VENV=/opt/cds-service
+RUN make install VENV=/opt/cds-service COMPILED=1
 RUN make verify VENV=/opt/cds-service
 
 FROM python:3.11-slim

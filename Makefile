@@ -33,8 +33,14 @@ coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test ta
 mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case must fail for each
 	$(VENV)/bin/python -m mutate.run
 
-bench: $(VENV)/.dev ## what an answer costs, beside a server that answers with a constant
+bench: ## what an answer costs, beside a server that answers with a constant; COMPILED=1: of the compiled core
+ifdef COMPILED
+	@$(MAKE) --no-print-directory install VENV=$(VENV)-compiled
+	$(VENV)-compiled/bin/python -m bench.run
+else
+	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(VENV)/bin/python -m bench.run
+endif
 
 format: $(VENV)/.dev ## put the code in the house's format
 	$(VENV)/bin/ruff format .
@@ -43,9 +49,16 @@ format: $(VENV)/.dev ## put the code in the house's format
 image: ## build the container image (needs a container daemon)
 	docker build --tag cds-service .
 
-install: ## install the service, its policies inside, into VENV (the image's first step)
+install: ## install the service, its policies inside, into VENV; COMPILED=1: with the hot path as machine code
 	@$(MAKE) --no-print-directory $(VENV)/bin/python
+ifdef COMPILED
+	@# in a copy: the compiler leaves its modules beside the sources, where they would hide them from then on
+	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	  cp -R cds_service plans valuesets pyproject.toml README.md LICENSE "$$copy" && \
+	  HATCH_BUILD_HOOK_ENABLE_MYPYC=true $(PIP) install --force-reinstall "$$copy"
+else
 	$(PIP) install .
+endif
 
 verify: ## check the policies of the service installed in VENV (the image's second step)
 	$(VENV)/bin/cds-service check

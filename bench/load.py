@@ -7,7 +7,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from bench.server import Server
+from server import Server
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
-"""What an answer costs: in the core, through HTTP beside a floor, as charts and policies grow. Prints it."""
+"""What an answer costs: in the core, through HTTP beside a floor, as charts and policies grow. Prints it.
+
+Measured is the cds-service that is installed for the Python that runs this.
+"""
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import platform
@@ -14,13 +16,16 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from bench.growth import resources_in, with_chart_of, with_policies
-from bench.load import Figures, drive
-from bench.server import Server, started
+from growth import resources_in, with_chart_of, with_policies
+from load import Figures, drive
+from server import Server, started
+
 from cds_service.adapters.definition_files import read_definition_folders
+from cds_service.cli import spare_the_collector
 from cds_service.crd.answer import answer, render
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.fhir.problem import Problem
+from cds_service.policy import criteria
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import Definition, load_catalogue
 from cds_service.settings import read_settings
@@ -41,7 +46,8 @@ def main() -> None:
     definitions = shipped()
     catalogue = loaded(definitions)
     call = json.loads(body)
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores")
+    made = "Python" if str(criteria.__file__).endswith(".py") else "machine code"
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, the core as {made}")
     print(f"{CALL.parent.name}: {len(body)} bytes, {resources_in(call)} resources in prefetch\n")
     core(body, catalogue)
     through_http(body, len(answered(body, catalogue)))
@@ -78,8 +84,7 @@ def cpu_ms(work: Callable[[], object], runs: int = RUNS) -> list[float]:
     """Processor milliseconds of each run, sorted, on a process as the server has it."""
     for _ in range(runs // 10):
         work()
-    gc.collect()
-    gc.freeze()
+    spare_the_collector()
     costs = []
     for _ in range(runs):
         before = time.process_time_ns()
@@ -123,9 +128,9 @@ def growing_policies(body: bytes, definitions: list[Definition]) -> None:
 
 def through_http(body: bytes, answer_size: int) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
-    env |= {"CDS_CLIENT_AUTH": "off", "PYTHONPATH": str(ROOT)}
+    env |= {"CDS_CLIENT_AUTH": "off"}
     service = (sys.executable, "-m", "cds_service.cli", "serve", "--port", "0", "--workers", "1")
-    floor = (sys.executable, "-m", "bench.floor", str(answer_size))
+    floor = (sys.executable, str(Path(__file__).with_name("floor.py")), str(answer_size))
     print(f"\nThrough HTTP, one worker, {CONNECTIONS} connections, {CALLS} calls")
     print("           CPU ms/call   calls/s   p50 ms   p99 ms   RSS MB   PSS MB   ready s")
     with started(floor, env) as server:

@@ -209,10 +209,16 @@ def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: s
         def load(self) -> WSGIApplication:
             return app
 
-    # what was built so far stays: no collection looks at it again, and the workers go on sharing its pages
-    gc.collect()
-    gc.freeze()
+    spare_the_collector()
     Server().run()
+
+
+def spare_the_collector() -> None:
+    """Tell the garbage collector what a serving process is like: what was built so far stays, and an answer leaves no
+    circles behind (a test holds it to that), so that looking for them is seldom worth while."""
+    gc.collect()
+    gc.freeze()  # also: the workers go on sharing the pages of what was built
+    gc.set_threshold(50_000, 10, 10)
 
 
 # -- check -----------------------------------------------------------------------------------------

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
+from cds_service.fhir.record import Record
+from cds_service.policy import asking
 from cds_service.policy.case_completeness import gaps
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import run_case
+from cds_service.policy.criteria import Verdicts
+from cds_service.policy.model import Situation
+from cds_service.policy.order_line import read_order_line
 from tests.policy_cases import loaded
 
 PLANS = Path(__file__).parent.parent / "plans"
@@ -38,3 +44,21 @@ def test_every_value_set_is_used_by_a_policy(pytestconfig: pytest.Config) -> Non
     _, catalogue = loaded(pytestconfig, PLANS)
     used = {canonical for policy in catalogue.policies for canonical in policy.value_sets}
     assert set(catalogue.value_sets) == used
+
+
+def test_what_is_said_of_an_empty_chart_at_load_is_what_an_empty_chart_gets(pytestconfig: pytest.Config) -> None:
+    _, catalogue = loaded(pytestconfig, PLANS)
+    day = date(2026, 11, 21)
+    noon = datetime.fromisoformat("2026-11-21T12:00:00-05:00")
+    record = Record.build([("patient", {"resourceType": "Patient", "id": "p1"})], "p1")
+    order = {"resourceType": "DeviceRequest", "id": "o1"}
+    situation = Situation(record, read_order_line(order, 0, record, day), day, day, noon)
+    settled = 0
+    for policy in catalogue.policies:
+        facts = Verdicts(policy, situation).facts
+        for criterion in policy.criteria.values():
+            condition = criterion.start
+            if condition is not None and condition.settled:
+                settled += 1
+                assert asking.truth(facts, condition) is condition.on_nothing, criterion.id
+    assert settled

@@ -235,20 +235,22 @@ def _as_written(body: bytes, places: list[int]) -> dict[int, Any]:
         # beyond 64 bits a number is not orjson's to write
         return orjson.Fragment(digits) if len(digits) >= 19 or digits == "-0" else int(digits)
 
-    text = body.decode("utf-8")
     reader = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=whole)
-    found = list(_DRAFT.finditer(text))
     entries: Any = None
-    if len(found) == 1 and "\\u" not in text:
+    if body.count(_DRAFT) == 1 and b"\\u" not in body:
         # the name stands once in the whole body, and in no other spelling: the chart around it need not be read again
-        draft, _ = reader.raw_decode(text, found[0].end())
-        entries = draft.get("entry") if isinstance(draft, dict) else None
+        text = body[body.index(_DRAFT) + len(_DRAFT) :].decode("utf-8")
+        value = _COLON.match(text)
+        if value is not None:
+            draft, _ = reader.raw_decode(text, value.end())
+            entries = draft.get("entry") if isinstance(draft, dict) else None
     if not isinstance(entries, list) or len(entries) <= places[-1]:
-        entries = reader.decode(text)["context"]["draftOrders"]["entry"]
+        entries = reader.decode(body.decode("utf-8"))["context"]["draftOrders"]["entry"]
     return {n: entries[n]["resource"] for n in places}
 
 
-_DRAFT = re.compile(r'"draftOrders"\s*:\s*')
+_DRAFT = b'"draftOrders"'
+_COLON = re.compile(r"\s*:\s*")
 
 
 # -- prefetch --------------------------------------------------------------------------------------------

@@ -174,6 +174,11 @@ class Record:
         """This patient's resources of a type, in the order in which they came."""
         return self._by_type.get(resource_type, ())
 
+    @property
+    def holds_foreign(self) -> bool:
+        """Whether the call brought resources of another patient."""
+        return bool(self._foreign)
+
     def foreign_to(self, resource_type: str, path: str, named: Collection[CodingKey] | None) -> list[str]:
         """Where in the call resources of another patient stand that are of this type and bear one of the codes
         `named` at `path` (all of the type, for None). The resources themselves are not to be had."""

@@ -30,9 +30,12 @@ def shape_fault(resource: object) -> str | None:
     identity = resource.get("id")
     if identity is not None and not isinstance(identity, str):
         return "id is not a string"
-    for element, shape in _SHAPES.get(kind, ()):
-        value = resource.get(element)
-        if value is not None:
+    shapes = _SHAPES.get(kind)
+    if shapes is None:
+        return None
+    for element, value in resource.items():
+        shape = shapes.get(element)
+        if shape is not None and value is not None:
             fault = shape(value)
             if fault is not None:
                 return f"{element} {fault}"
@@ -59,8 +62,10 @@ def _period(value: Any) -> str | None:
 def _coding(value: Any) -> str | None:
     if not isinstance(value, dict):
         return "is not a Coding"
-    if any(value.get(name) is not None and not isinstance(value[name], str) for name in ("system", "code")):
-        return "has a system or code that is not a string"
+    for name in ("system", "code"):
+        part = value.get(name)
+        if part is not None and not isinstance(part, str):
+            return "has a system or code that is not a string"
     return None
 
 
@@ -72,7 +77,11 @@ def _concept(value: Any) -> str | None:
         return None
     if not isinstance(codings, list):
         return "coding is not a list"
-    return next((f"coding {fault}" for one in codings if (fault := _coding(one))), None)
+    for one in codings:
+        fault = _coding(one)
+        if fault is not None:
+            return f"coding {fault}"
+    return None
 
 
 def _quantity(value: Any) -> str | None:
@@ -96,7 +105,11 @@ def _list(shape: Shape) -> Shape:
     def check(value: Any) -> str | None:
         if not isinstance(value, list):
             return "is not a list"
-        return next((f"[{n}] {fault}" for n, one in enumerate(value) if (fault := shape(one))), None)
+        for n, one in enumerate(value):
+            fault = shape(one)
+            if fault is not None:
+                return f"[{n}] {fault}"
+        return None
 
     return check
 
@@ -129,7 +142,7 @@ _REQUEST: tuple[tuple[str, Shape], ...] = (
     ("requester", _reference),
     ("subject", _reference),
 )
-_SHAPES: dict[str, tuple[tuple[str, Shape], ...]] = {
+_BY_TYPE: dict[str, tuple[tuple[str, Shape], ...]] = {
     "Observation": (
         ("status", _text),
         ("code", _concept),
@@ -193,3 +206,4 @@ _SHAPES: dict[str, tuple[tuple[str, Shape], ...]] = {
     "ServiceRequest": _REQUEST,
     "MedicationRequest": _REQUEST,
 }
+_SHAPES = {kind: dict(shapes) for kind, shapes in _BY_TYPE.items()}

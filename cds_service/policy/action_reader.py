@@ -107,9 +107,7 @@ class ActionReader:
             )
             if expression is not None:
                 compiled[one["kind"]].append(expression)
-        return {
-            kind: Condition(tuple(ones), self.facts.reach(ones)) if ones else None for kind, ones in compiled.items()
-        }
+        return {kind: self.facts.joined(ones) if ones else None for kind, ones in compiled.items()}
 
     def words(self, action: Action, path: str, name: str) -> str | Expression | None:
         values = action.get("dynamicValue", [])

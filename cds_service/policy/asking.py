@@ -43,6 +43,13 @@ def _truth_in(facts: Facts, environment: Facts | Asked, condition: Condition) ->
     return result
 
 
+def truth_of(facts: Facts, condition: Condition, holds: Held) -> bool | None:
+    """A condition's plain answer, where it is known what the chart holds of its facts: for nothing it is known."""
+    if condition.settled and not holds and not facts.failed and not facts.situation.stubs:
+        return condition.on_nothing
+    return _truth_in(facts, facts, condition)
+
+
 def held(facts: Facts, condition: Condition) -> Held:
     """What the chart holds of each fact that a condition rests on; facts of which it holds nothing are left out."""
     gathered = facts.gathered

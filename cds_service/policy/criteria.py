@@ -53,9 +53,8 @@ class Verdicts:
         self._views: dict[str, dict[str, Any]] = {}
 
     def release(self) -> None:
-        """Let go of the facts, which know their verdicts: no circle is left for the garbage collector."""
+        """Let the facts forget their verdicts: no circle is left for the garbage collector."""
         self.facts.release()
-        del self.facts
 
     # -- what expressions read
 
@@ -100,7 +99,7 @@ class Verdicts:
         return found
 
     def _judge(self, criterion: Criterion) -> Verdict:
-        applies = self.criterion_applicability(criterion.id)
+        applies = True if criterion.always else self.criterion_applicability(criterion.id)
         if applies is False:
             return self._verdict(
                 criterion,
@@ -155,8 +154,8 @@ class Verdicts:
         """A `start` condition, judged on the chart alone."""
         condition = criterion.start
         assert condition is not None
-        plain = self.truth(condition)
         holds = asking.held(self.facts, condition)
+        plain = asking.truth_of(self.facts, condition, holds)
         candidates, unsettled = asking.candidates(self.facts, condition, holds, plain)
         if plain is True and asking.doubted(self.facts, condition, holds):
             plain = None
@@ -356,7 +355,7 @@ class Verdicts:
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"
             return plain._replace(status="expired", reason=reason, evidence=tuple(map(self._evidence, stale)))
-        unread = self.policy.verdicts_rest_on.get(name, frozenset()) & self.situation.not_looked_up.keys()
+        unread = self.policy.verdicts_rest_on.get(name, frozenset()).intersection(self.situation.not_looked_up)
         unusable = [text for one in gathered for text in one.unusable]
         lacking = self._lacking(document.start)
         reason = plain.reason or lacking or words.no_document(document, unread, unusable, self.situation)

@@ -162,7 +162,7 @@ def _unread(row: Row, policy: Policy, situation: Situation) -> tuple[str, ...]:
     reach = row.condition.reach
     kinds = {kind for name in (*reach.items, *reach.values) for kind in policy.rests_on.get(name, ())}
     kinds |= {kind for name in reach.verdicts for kind in policy.verdicts_rest_on.get(name, ())}
-    kinds &= situation.not_looked_up.keys()
+    kinds.intersection_update(situation.not_looked_up)
     return tuple(f"{kind} could not be read: {situation.not_looked_up[kind]}" for kind in sorted(kinds))
 
 

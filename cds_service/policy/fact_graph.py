@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from cds_service.fhir.fhirpath import Expression
+from cds_service.fhir.fhirpath import EvaluationFault, Expression
 from cds_service.fhir.fhirpath.syntax import Variable, walk
 from cds_service.policy.facts import CONTEXT
-from cds_service.policy.plan import Fact, Reach
+from cds_service.policy.plan import Condition, Fact, Reach
 
 # context that stands on a resource of the chart: what its failed look-up leaves open
 _CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
@@ -34,6 +35,39 @@ def reach(expressions: Iterable[Expression], facts: Mapping[str, Fact], owners: 
             waiting.extend(_read_in_order(expression) if expression else ())
     booleans = tuple(sorted(name for name in values if facts[name].type == "boolean"))
     return Reach(frozenset(values), booleans, tuple(items), tuple(verdicts), tuple(context))
+
+
+class _EmptyChart(dict[str, list[Any]]):
+    """The environment of a chart that holds nothing: no items, and the values that follow from that."""
+
+    failed: frozenset[str] = frozenset()
+
+    def __init__(self, facts: Mapping[str, Fact]) -> None:
+        super().__init__()
+        self._facts = facts
+
+    def __missing__(self, name: str) -> list[Any]:
+        fact = self._facts[name]
+        self[name] = list(fact.expression.evaluate(self)) if fact.is_value and fact.expression is not None else []
+        return self[name]
+
+    def resolve(self, reference: str) -> None:
+        return None
+
+
+def joined(expressions: Sequence[Expression], facts: Mapping[str, Fact], owners: Collection[str]) -> Condition:
+    """Expressions as one condition; what it says of a chart that holds nothing is worked out here, once."""
+    rests = reach(expressions, facts, owners)
+    # what rests on nothing at all, or reads the order, the patient or another verdict, is worked out for each call
+    if not rests.items or rests.context or rests.verdicts:
+        return Condition(tuple(expressions), rests)
+    chart = _EmptyChart(facts)
+    try:
+        truths = [expression.truth(chart) for expression in expressions]
+    except EvaluationFault:
+        return Condition(tuple(expressions), rests)
+    on_nothing = False if False in truths else None if None in truths else True
+    return Condition(tuple(expressions), rests, settled=True, on_nothing=on_nothing)
 
 
 def rests_on(facts: Mapping[str, Fact]) -> dict[str, frozenset[str]]:

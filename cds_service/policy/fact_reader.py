@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 from cds_service.fhir.elements import ElementTable
 from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type, compile_expression
 from cds_service.policy.extensions import extension, extensions, known_extensions
-from cds_service.policy.fact_graph import reach, reads_of, rests_on
+from cds_service.policy.fact_graph import joined, reach, reads_of, rests_on
 from cds_service.policy.facts import CONTEXT
 from cds_service.policy.faults import CQF_EXPRESSION, STRUCTURE, Faults, did_you_mean
 from cds_service.policy.lints import absence_read_as_no, ages_written_backwards, no_ops
-from cds_service.policy.plan import Fact, Measurement, Reach, Window
+from cds_service.policy.plan import Condition, Fact, Measurement, Reach, Window
 from cds_service.policy.variables import Variables
 from cds_service.policy.views import DOCUMENTS, REQUESTS, VALUE_TYPES, views
 from cds_service.terminology.value_sets import Key, ValueSets
@@ -345,6 +345,10 @@ class FactReader:
             if fact.is_value and fact.expression is not None:
                 self._facts[name] = replace(fact, behind=frozenset(self.reach([fact.expression]).items))
         return dict(self._facts)
+
+    def joined(self, expressions: Sequence[Expression]) -> Condition:
+        """The expressions as one condition, with all that they rest on."""
+        return joined(expressions, self._facts, self.verdicts)
 
     def reach(self, expressions: Iterable[Expression]) -> Reach:
         """What conditions rest on, through their value facts down to items, verdicts and context."""

@@ -73,7 +73,7 @@ class Facts(dict[str, list[Any]]):
             return self.gathered(name).items
         stub = self.situation.stubs.get(name)
         assert fact.expression is not None
-        return list(stub) if stub is not None else self.evaluate(fact.expression)
+        return list(stub) if stub is not None else self.value(fact.expression, self)
 
     def release(self) -> None:
         """Let go of all that was worked out. Readings know these facts and facts their readings: left alone, what one
@@ -81,10 +81,20 @@ class Facts(dict[str, list[Any]]):
         self._gathered.clear()
         self._hits.clear()
         self.clear()
+        self._verdict_view = _forgotten
 
     def note(self, text: str, fault: EvaluationFault) -> None:
         """Keep a fault of ours for whoever logs; what rests on it is unknown."""
         self.faults.append(f"{self.policy.id}: {text}: {fault}")
+
+    def value(self, expression: Expression, environment: Facts | Asked) -> list[Any]:
+        """The item of an expression that yields at most one, in a list; nothing, and a note, where it fails."""
+        try:
+            found = expression.value(environment)
+        except EvaluationFault as fault:
+            self.note(expression.text, fault)
+            return []
+        return [] if found is None else [found]
 
     def evaluate(self, expression: Expression, environment: Facts | Asked | None = None) -> list[Any]:
         """An expression's items; nothing, and a note, where it runs into a fault of ours."""
@@ -139,12 +149,12 @@ class Facts(dict[str, list[Any]]):
         assert fact.expression is not None
         items = self.evaluate(fact.expression)
         sources = fact.sources
-        gathered = [self.gathered(name) for name in sources]
-        if all(one is NOTHING for one in gathered):
+        gathered = [found for name in sources if (found := self.gathered(name)) is not NOTHING]
+        if not gathered:
             return items, [], [], []
         unusable = [text for one in gathered for text in one.unusable]
         stale = [item for one in gathered for item in one.stale]
-        more = {name: one.items + one.candidates for name, one in zip(sources, gathered, strict=True) if one.candidates}
+        more = {name: one.items + one.candidates for name in sources if (one := self.gathered(name)).candidates}
         if not more:
             return items, [], unusable, stale
         with_more = self.evaluate(fact.expression, Asked(self, more))
@@ -221,6 +231,10 @@ class Facts(dict[str, list[Any]]):
         return ends[0], ends[1], known
 
 
+def _forgotten(name: str) -> Mapping[str, Any]:
+    raise EvaluationFault(f"%{name} was read after the determination was made")
+
+
 class Asked(dict[str, list[Any]]):
     """The same facts with some of them replaced, to ask a condition again. Verdicts stay as they are."""
 
@@ -243,7 +257,7 @@ class Asked(dict[str, list[Any]]):
             # a value that rests on nothing that was replaced is what it was
             if not fact.behind.isdisjoint(self._replaced) and name not in self._base.situation.stubs:
                 assert fact.expression is not None
-                return self._base.evaluate(fact.expression, self)
+                return self._base.value(fact.expression, self)
         return self._base[name]
 
     def resolve(self, reference: str) -> Mapping[str, Any] | None:

@@ -84,7 +84,7 @@ def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any
 
     `own` is the reference of the order at hand, which is never its own evidence.
     """
-    foreign = record.foreign_to(fact.type, fact.code_path or "code", fact.keys)
+    foreign = record.foreign_to(fact.type, fact.code_path or "code", fact.keys) if record.holds_foreign else ()
     if not resources and not record.faults and not foreign:
         return None
     raw = Raw()

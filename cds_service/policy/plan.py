@@ -73,10 +73,15 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Expressions joined by *and*, with all that they rest on."""
+    """Expressions joined by *and*, with all that they rest on.
+
+    `settled` where they rest on facts alone: then `on_nothing` is the answer to a chart that holds none of them.
+    """
 
     expressions: tuple[Expression, ...]
     reach: Reach
+    settled: bool = False
+    on_nothing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class Criterion:
     hint: str | None
     applicability: Condition | None
     start: Condition | None
+    always: bool  # neither it nor a group that it stands in has an applicability
     children: tuple[str, ...]
     any: bool
     own_inputs: tuple[str, ...]

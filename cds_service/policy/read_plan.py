@@ -285,6 +285,7 @@ class _PlanReader:
             hint=action.get("description"),
             applicability=conditions["applicability"],
             start=conditions["start"],
+            always=conditions["applicability"] is None and (parent is None or found[parent].always),
             children=tuple(child.get("id", "") for child in children),
             any=any_of,
             own_inputs=tuple(one["id"] for one in action.get("input", []) if "id" in one),

@@ -8,7 +8,7 @@ from typing import Any
 from cds_service.policy.action_reader import Action, ActionReader, children_of
 from cds_service.policy.extensions import extensions
 from cds_service.policy.faults import STRUCTURE, did_you_mean
-from cds_service.policy.plan import Condition, Outcome, Row, Trigger
+from cds_service.policy.plan import Outcome, Row, Trigger
 from cds_service.policy.views import REQUESTS
 
 _COVERED = ("covered", "not-covered", "conditional")
@@ -37,7 +37,7 @@ class TableReader:
             if "condition" in trigger:
                 expression = self.facts.condition(trigger["condition"], f"{at}.condition", "trigger", chart_open=False)
                 if expression is not None:
-                    condition = Condition((expression,), self.facts.reach([expression]))
+                    condition = self.facts.joined([expression])
             for m, data in enumerate(trigger.get("data", [])):
                 kind = data.get("type", "")
                 if kind not in REQUESTS:

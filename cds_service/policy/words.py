@@ -107,7 +107,7 @@ def unknown(criterion: Criterion, facts: Facts, holds: Held, candidates: list[An
     parts += list(dict.fromkeys(text for one in gathered for text in one.unusable))[:_MOST_LISTED]
     if facts.situation.not_looked_up:
         missing = {kind for name in condition.reach.items for kind in facts.policy.rests_on.get(name, ())}
-        for kind in sorted(missing & facts.situation.not_looked_up.keys()):
+        for kind in sorted(missing.intersection(facts.situation.not_looked_up)):
             parts.append(f"{kind} not looked up: {facts.situation.not_looked_up[kind]}")
     lead = "Not settled" if parts else "Not recorded"
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")

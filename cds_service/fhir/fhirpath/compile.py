@@ -56,14 +56,18 @@ class Expression:
         except Exception as fault:
             raise EvaluationFault(f"{type(fault).__name__} in: {self.text}") from fault
 
-    def truth(self, env: Environment, focus: Any = None) -> bool | None:
-        """The expression as a condition: true, false, or None for `{}`."""
+    def value(self, env: Environment, focus: Any = None) -> Any:
+        """The one item, or None for `{}`."""
         try:
-            found = (self._weighed_one if env.failed else self._one)(env, focus, ())
+            return (self._weighed_one if env.failed else self._one)(env, focus, ())
         except EvaluationFault:
             raise
         except Exception as fault:
             raise EvaluationFault(f"{type(fault).__name__} in: {self.text}") from fault
+
+    def truth(self, env: Environment, focus: Any = None) -> bool | None:
+        """The expression as a condition: true, false, or None for `{}`."""
+        found = self.value(env, focus)
         if found is True or found is False or found is None:
             return found
         # the value itself may be of the patient: a fault is logged, so it is not said

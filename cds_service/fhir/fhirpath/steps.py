@@ -37,7 +37,7 @@ def find(
     Of a choice element only the types that `keep` admits are looked for.
     """
     fields = {kind: field for kind in names if (field := elements.field(kind, name)) is not None}
-    behind = {kind: _behind(kind, name, elements) for kind in names - fields.keys()}
+    behind = {kind: _behind(kind, name, elements) for kind in names if kind not in fields}
     raw = [element for found in behind.values() for element in found]
     if not fields and not raw:
         return None
