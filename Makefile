@@ -36,10 +36,10 @@ mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case mu
 bench: ## what an answer costs, beside a server that answers with a constant; COMPILED=1: of the compiled core
 ifdef COMPILED
 	@$(MAKE) --no-print-directory install VENV=$(VENV)-compiled
-	$(VENV)-compiled/bin/python -m bench.run
+	$(VENV)-compiled/bin/python bench/run.py
 else
 	@$(MAKE) --no-print-directory $(VENV)/.dev
-	$(VENV)/bin/python -m bench.run
+	$(VENV)/bin/python bench/run.py
 endif
 
 format: $(VENV)/.dev ## put the code in the house's format
