@@ -115,7 +115,10 @@ def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str)
     if line.order.resource.get("doNotPerform") is True:
         return Statement(line, coverage, identity, silence=not_to_be_performed())
     determinations = tuple(_determinations(call, line, coverage.payer.id, coverage.view))
-    silence: Silence | None = None if determinations else no_policy_held(line, coverage.payer.name)
+    silence: Silence | None = None
+    if not determinations:
+        code_is_known = bool(call.catalogue.in_force(coverage.payer.id, line.line, line.day))
+        silence = no_policy_held(line, coverage.payer.name, code_is_known)
     return Statement(line, coverage, identity, determinations, silence)
 
 

@@ -55,7 +55,9 @@ def cards(
     said = [Said(one, determination) for one in statements for determination in one.determinations]
     found: list[Card] = []
     if configuration.wants("guideline"):
-        found += (_criteria_card(group, link) for group in _by_policy_and_coverage(said))
+        of_policies = (_criteria_card(group, link) for group in _by_policy_and_coverage(said))
+        # of several policies the one that asks for something goes first: `max-cards` may leave no room for the others
+        found += sorted(of_policies, key=lambda card: card["indicator"] != "warning")
     if configuration.wants("claim"):
         found += _suggestion_cards(said)
     if configuration.wants("clinical-reminder"):

@@ -36,13 +36,21 @@ class Statement:
     silence: Silence | None = None
 
 
-def no_policy_held(line: DraftLine, payer_name: str) -> Silence:
-    """No policy in force speaks of the order. Not an answer about authorization, in either direction."""
+def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False) -> Silence:
+    """No policy in force speaks of the order. Not an answer about authorization, in either direction.
+
+    `code_is_known`: one is held for the code, but for other items under it (a code may stand for any equipment).
+    """
     billed = billing_code(line)
     if billed is None:
         text = (
             "No billing code was found on this order, so no policy could be looked up. Add the HCPCS code "
             "to the codings of what is ordered. This is not an answer about authorization."
+        )
+    elif code_is_known:
+        text = (
+            f"The policy of {payer_name} for {billed['code']} that is held here is for another item than this order "
+            f"names. This is not an answer about authorization: ask {payer_name}."
         )
     else:
         text = (

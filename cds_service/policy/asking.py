@@ -111,7 +111,8 @@ def doubted(facts: Facts, condition: Condition, holds: Held) -> bool:
 
 
 def deciding(facts: Facts, condition: Condition, holds: Held, plain: bool) -> list[Any]:
-    """The items whose removal changes the answer, or that alone give it."""
+    """The items whose removal changes the answer, or that alone give it. Where these do not make up a *yes* between
+    them, also those that alone make true a boolean fact that it rests on."""
     known = {name: found.items for name, found in holds if found.items}
     if not known:
         return []
@@ -119,7 +120,8 @@ def deciding(facts: Facts, condition: Condition, holds: Held, plain: bool) -> li
     # where nothing at all gives the same answer, giving it alone proves nothing
     alone_counts: bool | None = None
     found: list[Any] = []
-    for item, names in holders(known):
+    held_by = holders(known)
+    for item, names in held_by:
         without = {name: [one for one in known[name] if one is not item] for name in names}
         if ask(facts, condition, without) is not plain:
             found.append(item)
@@ -128,7 +130,36 @@ def deciding(facts: Facts, condition: Condition, holds: Held, plain: bool) -> li
             alone_counts = ask(facts, condition, nothing) is not plain
         if alone_counts and ask(facts, condition, nothing | {name: [item] for name in names}) is plain:
             found.append(item)
+    if plain and alone_counts and len(found) < len(held_by) and not _enough(facts, condition, known, found):
+        return _making_parts(facts, condition, held_by, nothing, found)
     return found
+
+
+def _enough(facts: Facts, condition: Condition, known: Mapping[str, list[Any]], found: list[Any]) -> bool:
+    """Whether these items give a *yes* without any other."""
+    chosen = {id(item) for item in found}
+    return (
+        ask(facts, condition, {name: [one for one in items if id(one) in chosen] for name, items in known.items()})
+        is True
+    )
+
+
+def _making_parts(
+    facts: Facts,
+    condition: Condition,
+    held_by: list[tuple[Any, list[str]]],
+    nothing: Mapping[str, list[Any]],
+    found: list[Any],
+) -> list[Any]:
+    """Of two demands, each shown twice over, no item is needed and none is enough: what shows either is named."""
+    bare = Asked(facts, nothing, condition.reach.values)
+    parts = [name for name in condition.reach.booleans if facts[name] == [True] and bare[name] != [True]]
+    chosen = {id(item) for item in found}
+    for item, names in held_by:
+        asked = Asked(facts, {**nothing, **{name: [item] for name in names}}, condition.reach.values)
+        if any(asked[one] == [True] for one in parts):
+            chosen.add(id(item))
+    return [item for item, _ in held_by if id(item) in chosen]
 
 
 def conflicts(facts: Facts, condition: Condition, holds: Held, plain: bool, decided: list[Any]) -> list[Any]:

@@ -346,7 +346,10 @@ class Verdicts:
         if signed:
             return plain._replace(status="on-file", evidence=tuple(map(self._evidence, signed[:MOST_ASKED])))
         if document.start is not None and self.truth(document.start) is True:
-            evidence = self._shown(document.start, self._deciding(document.start, True))
+            # a paper that the order itself is: the order stands before whatever else shows it
+            own = [name for name in document.start.reach.context if name in ("line", "order")]
+            shown = self._shown(document.start, self._deciding(document.start, True))
+            evidence = (*words.context_evidence(own, self.situation), *shown)
             return plain._replace(status="on-file", evidence=words.once_signed(evidence, self.situation))
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "cds_service").rglob("*.py"))
-CORE = ("fhir", "terminology", "policy", "crd")
+CORE = ("fhir", "terminology", "policy", "pages", "crd")
 
 
 def inside(path: Path) -> str:

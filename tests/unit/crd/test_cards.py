@@ -431,6 +431,13 @@ def test_the_most_useful_card_comes_first() -> None:
     assert topics(dealt(everything())) == ["guideline", "claim", "claim", "clinical-reminder"]
 
 
+def test_of_several_policies_the_one_that_asks_for_something_comes_first() -> None:
+    done = determination(policy="p1|1", policy_title="Done", criteria=(), documents=())
+    lacking = determination(policy="p2|1", policy_title="Lacking", covered="conditional", info_needed=("OTH",))
+    found = dealt(statement(done, lacking), max_cards=1)
+    assert [card["summary"].split(" (")[0] for card in found] == ["Lacking"]
+
+
 @pytest.mark.parametrize("topic", ["guideline", "claim", "clinical-reminder"])
 def test_a_kind_of_card_can_be_switched_off(topic: str) -> None:
     found = topics(dealt(everything(), off=frozenset({topic})))

@@ -124,6 +124,18 @@ def test_no_policy_is_no_answer_and_names_the_code() -> None:
     assert "not an answer about authorization" in reason["text"]
 
 
+def test_a_code_whose_policy_is_for_another_item_is_not_said_to_have_none() -> None:
+    found = silent(no_policy_held(draft_line(), "Acme Health", code_is_known=True))
+    reason = (
+        found["reason"][0]["valueCodeableConcept"]
+        if "valueCodeableConcept" in found["reason"][0]
+        else found["reason"][0]
+    )
+    assert "for another item than this order names" in reason["text"]
+    assert "not an answer about authorization" in reason["text"]
+    assert reason["coding"][0]["code"] == "no-policy-held"
+
+
 @pytest.mark.parametrize(
     "resource",
     [
