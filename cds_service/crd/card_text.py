@@ -79,6 +79,8 @@ def _criteria_words(determinations: Sequence[Determination]) -> str:
     total = len(statuses)
     if not total:
         return ""
+    if all(map(_by_an_alternative, determinations)):
+        return "criteria met"
     count = list(statuses.values()).count
     still_open, not_met = count(Status.UNKNOWN), count(Status.NOT_MET)
     noun = "criterion" if total == 1 else "criteria"
@@ -97,6 +99,13 @@ def _root_children(determination: Determination) -> list[Verdict]:
         return []
     children = (one for one in determination.criteria if one.parent == root.id)
     return [one for one in children if one.status is not Status.NOT_APPLICABLE]
+
+
+def _by_an_alternative(determination: Determination) -> bool:
+    """Whether one of several alternatives met the root: the others are moot then, and nobody asks about them."""
+    root = determination.root
+    met = root is not None and root.status is Status.MET
+    return met and any(one.status is not Status.MET for one in _root_children(determination))
 
 
 def _few(codes: Sequence[str]) -> str:
@@ -183,7 +192,10 @@ def _written(body: _Body, less: _Body) -> str:
 
 def _criteria(order: str, determination: Determination) -> Iterator[str]:
     """Each child of the root that applies, with what decided it or would settle it below."""
-    for child in sorted(_root_children(determination), key=lambda one: _TO_DO_FIRST.index(one.status)):
+    children = _root_children(determination)
+    if _by_an_alternative(determination):
+        children = [one for one in children if one.status is Status.MET]
+    for child in sorted(children, key=lambda one: _TO_DO_FIRST.index(one.status)):
         below = _below(child, order, determination.criteria)
         yield "\n".join([f"- {_leaf(child)}", *(f"  - {line}" for line in below)])
     root = determination.root

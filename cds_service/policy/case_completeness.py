@@ -55,7 +55,8 @@ def _criteria_gaps(policy: Policy, file: CaseFile, results: Sequence[CaseResult]
 
 def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
     got = [result.determination for result in results if result.determination is not None]
-    rules = {one.authorization_rule for one in got}
+    # a row that gives a part of the answer and lets the walk go on has decided that part
+    rules = {rule for one in got for rule in (one.authorization_rule, *one.rules_before)}
     fired = {exclusion.id for one in got for exclusion in one.exclusions}
     advice = {item.id for one in got for item in one.advice}
     documents = {(document.id, document.status) for one in got for document in one.documents}

@@ -41,7 +41,7 @@ def determine(policy: Policy, situation: Situation) -> Determination | None:
 
 
 def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Determination:
-    row, outcome = _walk(policy, situation, verdicts)
+    row, outcome, before = _walk(policy, situation, verdicts)
     judged = {name: verdicts.criterion(name) for name in policy.criteria} if row.criteria else {}
     asked = asked_about(policy, judged) if judged else frozenset()
     line = situation.line
@@ -59,6 +59,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         pa_needed=outcome.pa_needed or "conditional",
         authorization_rule=row.id,
         rule_title=row.title,
+        rules_before=before,
         info_needed=outcome.info_needed,
         reason=outcome.reason,
         reason_codings={text: ReasonCoding(*coding) for text, coding in outcome.codings.items()},
@@ -116,7 +117,9 @@ def line_keys(line: Any) -> list[tuple[str, str]]:
     return keys
 
 
-def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row, Outcome]:
+def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row, Outcome, tuple[str, ...]]:
+    """The row that ends the walk, what the rows together give, and the rows above that gave a part of it."""
+    before: list[str] = []
     covered: str | None = None
     pa_needed: str | None = None
     info: tuple[str, ...] = ()
@@ -144,7 +147,8 @@ def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row
         codings |= {text: coding for text, coding in gives.codings.items() if text in said}
         if answer is None or (covered is not None and pa_needed is not None):
             break
-    return row, Outcome(covered, pa_needed, info, reasons, codings)
+        before.append(row.id)
+    return row, Outcome(covered, pa_needed, info, reasons, codings), tuple(before)
 
 
 def _row_words(row: Row, gives: Outcome, verdicts: Verdicts) -> tuple[str, ...]:

@@ -132,8 +132,9 @@ class Determination:
     on_date: date
     covered: str
     pa_needed: str
-    authorization_rule: str
+    authorization_rule: str  # the row that ended the walk
     rule_title: str
+    rules_before: tuple[str, ...] = ()  # rows above it that gave a part of the answer
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
     reason_codings: Mapping[str, ReasonCoding] = field(default_factory=dict)  # by the reason that each belongs to

@@ -35,10 +35,9 @@ def evidence(item: Any, situation: Situation) -> Evidence:
         name = concept_words(item.get("type")) or "document"
         return Evidence(item["reference"], f"{name}{_dated(item)}")
     if isinstance(item, OrderLine):
-        code = item.get("code", {}).get("code") or "order"
         return Evidence(
             item["reference"],
-            f"{code} order, {item.get('status', 'status not said')}{_from(item)}",
+            f"{_ordered(item)}, {item.get('status', 'status not said')}{_from(item)}",
         )
     if isinstance(item, dict) and "resourceType" in item:
         name = concept_words(item.get("code") or item.get("type")) or item["resourceType"]
@@ -48,6 +47,12 @@ def evidence(item: Any, situation: Situation) -> Evidence:
     if isinstance(item, dict):
         return Evidence(own, f"{concept_words(item) or 'coded'}, on {_THIS_ORDER}")
     return Evidence(own, f"{item}, on {_THIS_ORDER}")
+
+
+def _ordered(line: OrderLine) -> str:
+    """What an order is for, in words: its billing code, or (a drug, say) what it calls the thing."""
+    code = line.get("code", {}).get("code")
+    return f"{code} order" if code else line.get("conceptText") or concept_words({"coding": line["concept"]}) or "order"
 
 
 def _from(line: OrderLine) -> str:

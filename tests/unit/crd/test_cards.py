@@ -109,6 +109,22 @@ def test_a_reason_that_holds_for_all_orders_of_a_card_is_said_once() -> None:
     assert text.count("Ask the payer.") == 1 and "**All of these**\n\nAsk the payer." in text
 
 
+def test_where_one_alternative_meets_the_policy_the_others_are_not_spoken_of() -> None:
+    root, *children = criteria(a="met", b="not-met", c="unknown")
+    by_a = determination(criteria=(root._replace(status=Status.MET), *children))
+    assert summary([by_a]) == "Home oxygen (E1390): prior authorization needed; criteria met"
+    text = detail([("DeviceRequest/o1", by_a)])
+    assert "Reason of a" in text
+    assert "Reason of b" not in text and "Reason of c" not in text
+
+
+def test_while_no_alternative_meets_the_policy_all_are_shown() -> None:
+    open_still = determination(criteria=criteria(b="not-met", c="unknown"))
+    assert summary([open_still]).endswith("1 of 2 criteria open, 1 not met")
+    text = detail([("DeviceRequest/o1", open_still)])
+    assert "Reason of b" in text and "Reason of c" in text
+
+
 def test_a_summary_stays_under_140_characters_whatever_the_policy_is_called() -> None:
     long = determination(policy_title="Oxygen " * 60, criteria=criteria(a="unknown"))
     text = summary([long])
