@@ -200,12 +200,12 @@ class Verdicts:
     def _weigh(self, criterion: Criterion, chart: Verdict, answer: Answer) -> Verdict:
         """The newer of chart and answer; a disagreement is said (docs/how-it-decides.md, Answers)."""
         match answer.value:
-            case "dont-know":
-                return chart
             case "yes":
                 answered = Status.MET
             case "no":
                 answered = Status.NOT_MET
+            case _:  # dont-know; or the code of a choice, which expressions read and which is no verdict by itself
+                return chart
         day = answer.authored.date() if answer.authored else self.situation.asked_at.date()
         said = f"answered {answer.value} on {day.isoformat()}"
         source = Evidence(answer.reference, said) if answer.reference else None
@@ -354,6 +354,9 @@ class Verdicts:
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"
             return plain._replace(status="unsigned", reason=reason, evidence=tuple(map(self._evidence, found)))
+        beside = words.not_in_time(document, self.facts)
+        if beside is not None:
+            return plain._replace(reason=plain.reason or beside.reason, evidence=(beside.evidence,))
         stale = [item for one in gathered for item in one.stale] or self._too_old_for(document.start)
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"

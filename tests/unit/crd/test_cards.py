@@ -129,6 +129,13 @@ def test_an_urgent_policy_makes_every_card_a_warning() -> None:
     assert [one["indicator"] for one in found] == ["warning", "warning", "warning"]
 
 
+def test_a_caution_of_the_policy_stands_on_every_card_once_and_escaped() -> None:
+    found = dealt(statement(determination(caution="The rule is *old*.", advice=(RENTAL, NOTE))))
+    assert len(found) == 3
+    assert all(one["detail"].count("The rule is \\*old\\*.") == 1 for one in found)
+    assert all(one["detail"].endswith("The rule is \\*old\\*.") for one in found)
+
+
 def test_the_card_links_to_our_page_where_the_payers_address_is_not_verified() -> None:
     (card,) = dealt(statement(determination()))
     assert card["links"] == [
