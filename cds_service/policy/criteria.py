@@ -110,7 +110,7 @@ class Verdicts:
         judged = self._group(criterion) if criterion.group else self._leaf(criterion)
         if applies is None and judged.status is not Status.NOT_APPLICABLE:
             reason = f"Not known whether this applies: {criterion.title}"
-            return judged._replace(status=Status.UNKNOWN, reason=reason, evidence=_NO_EVIDENCE)
+            return judged._replace(status=Status.UNKNOWN, reason=reason, evidence=_NO_EVIDENCE, may_not_apply=True)
         return judged
 
     def criterion_applicability(self, name: str) -> bool | None:
@@ -339,7 +339,7 @@ class Verdicts:
             return plain._replace(status="not-applicable")
         if applies is None:
             # nobody is sent for a paper that may not be wanted
-            plain = plain._replace(counts=False, reason=f"Not known whether this is wanted: {document.title}")
+            plain = plain._replace(counts=False, reason="Not known whether this is wanted")
         gathered = [self.facts.gathered(one) for one in document.inputs]
         found = [item for one in gathered for item in one.items]
         signed = [item for item in found if not (isinstance(item, dict) and item.get("signed") is False)]

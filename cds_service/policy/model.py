@@ -54,6 +54,7 @@ class Verdict(NamedTuple):
     asked: bool = False
     group: bool = False
     open_demand: bool = False  # a group whose own condition, beside its children, is still unknown
+    may_not_apply: bool = False  # open because it is not known whether the question arises at all
     hint: str | None = None  # how to mend it on the order, where that is the cure
 
 

@@ -71,6 +71,13 @@ def test_a_choice_meets_nothing_by_itself(policy: Policy) -> None:
     assert (found[WAY], found[f"{WAY}.day"]) == ("unknown", "unknown")
 
 
+def test_what_only_one_of_the_choices_asks_is_marked_so_until_it_is_made(policy: Policy) -> None:
+    for answers, marked in (("{}", {f"{WAY}.night", f"{WAY}.day"}), (f"{{{WAY}: day}}", set())):
+        found = judged(policy, answers).determination
+        assert found is not None
+        assert {one.id for one in found.criteria if one.may_not_apply} == marked
+
+
 def test_a_choice_that_is_not_made_is_asked(policy: Policy) -> None:
     result = judged(policy, "{}")
     assert set(statuses(result).values()) == {"unknown"}
