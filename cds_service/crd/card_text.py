@@ -155,7 +155,9 @@ def item_words(determination: Determination) -> str:
 
 
 def _body(order: str, determination: Determination) -> _Body:
-    documents = [one for one in determination.documents if one.status != "not-applicable"]
+    # of what is not covered nothing is asked for
+    asked_for = determination.documents if determination.covered != "not-covered" else ()
+    documents = [one for one in asked_for if one.status != "not-applicable"]
     documents.sort(key=lambda one: (one.status == "on-file", not one.counts))
     return _Body(
         verdict=f"{escaped(verdict_words(determination))}.",
@@ -213,7 +215,9 @@ def _below(group: Verdict, order: str, criteria: Sequence[Verdict]) -> Iterator[
     leaves = []
     for one in criteria:
         if one.parent in inside:
-            inside.add(one.id)
+            # what stands in a group that is decided otherwise, or that may never apply, settles nothing here
+            if one.status is group.status and not one.may_not_apply:
+                inside.add(one.id)
             # a group says why only where it has a demand of its own, beside its children
             if one.status is group.status and (one.reason or not one.group):
                 leaves.append(one)

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from cds_service.fhir.fhirpath import Expression
 from cds_service.fhir.fhirpath.syntax import Binary, Literal, walk
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.policy.case_file import CaseFile
 from cds_service.policy.cases import CaseResult
 from cds_service.policy.items import Reading
 from cds_service.policy.model import Status
-from cds_service.policy.plan import Condition, Policy
+from cds_service.policy.plan import Policy
 
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "=", "!="})
 # just above, just below: nearer than the next whole number of the measure
@@ -72,24 +71,13 @@ def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
 def thresholds(policy: Policy) -> set[Quantity]:
     """Every quantity that a condition of the policy compares a value with."""
     found = set()
-    for expression in _expressions(policy):
+    for expression in policy.expressions():
         for node in walk(expression.ast):
             if isinstance(node, Binary) and node.operator in _COMPARISONS:
                 for side in (node.left, node.right):
                     if isinstance(side, Literal) and isinstance(side.value, Quantity):
                         found.add(side.value)
     return found
-
-
-def _expressions(policy: Policy) -> Iterator[Expression]:
-    conditions: list[Condition | None] = [row.condition for row in policy.rows]
-    for criterion in policy.criteria.values():
-        conditions += [criterion.applicability, criterion.start]
-    conditions += [one.condition for one in policy.exclusions.values()]
-    conditions += [one.condition for one in policy.advice]
-    yield from (expression for one in conditions if one is not None for expression in one.expressions)
-    for fact in policy.facts.values():
-        yield from (one for one in (fact.expression, fact.where) if one is not None)
 
 
 def _threshold_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:

@@ -31,7 +31,8 @@ EXPECT_KEYS = (
     "statement", "covered", "paNeeded", "docNeeded", "infoNeeded", "rule", "reason", "criteria", "documents",
     "exclusions", "advice", "suggestions", "evidence", "candidates", "conflicts", "says", "reasonCodes",
 )  # fmt: skip
-_ANSWERS = ("yes", "no", "dont-know")
+# yes, no, dont-know, or the code of a choice: whether the plan reads such a code is known only beside the plan
+_ANSWER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +241,11 @@ def _answers(raw: Mapping[str, Any], where: str, problems: list[Problem]) -> dic
     found = {}
     for name, one in raw.items():
         value, authored = (one.get("value"), one.get("authored")) if isinstance(one, Mapping) else (one, None)
-        if value not in _ANSWERS:
-            problems.append(Problem("invalid", where, f"answer to {name}: {value!r}", "yes, no or dont-know"))
+        if not (isinstance(value, str) and _ANSWER.fullmatch(value)):
+            fix = "yes, no or dont-know, or the code of a choice"
+            problems.append(Problem("invalid", where, f"answer to {name}: {value!r}", fix))
             continue
         if isinstance(authored, date) and not isinstance(authored, datetime):
             authored = datetime.combine(authored, time(12))
-        found[name] = (str(value), authored)
+        found[name] = (value, authored)
     return found

@@ -14,6 +14,7 @@ from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import parse_quantity
 from cds_service.fhir.record import Record
 from cds_service.policy.case_file import Case
+from cds_service.policy.choices import unread_answers
 from cds_service.policy.criteria import Verdicts
 from cds_service.policy.determination import determine
 from cds_service.policy.items import Reading
@@ -91,7 +92,7 @@ def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
         for name in [named] if isinstance(named, str) else named:
             if str(name).removeprefix("no ") not in ids and not str(name).startswith("ask."):
                 found.append(f"{member}: the plan has no '{str(name).removeprefix('no ')}'")
-    return tuple(found)
+    return (*found, *unread_answers(case.answers, policy))
 
 
 class _CaseFault(Exception):
@@ -130,7 +131,7 @@ def situation_of(case: Case, policy: Policy) -> Situation:
         coverage={"payer": policy.payer, **case.coverage},
         requester=_requester(case),
         performer=_performer(case),
-        answers={name: Answer(value, authored) for name, (value, authored) in case.answers.items()},  # type: ignore[arg-type]
+        answers={name: Answer(value, authored) for name, (value, authored) in case.answers.items()},
         not_looked_up=case.not_looked_up,
         stubs={name: _stub(name, value, policy, line, case.on) for name, value in case.facts.items()},
     )

@@ -70,6 +70,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         advice=_advice(policy, verdicts, short=not row.criteria),
         questionnaire=policy.questionnaire if row.criteria else None,
         urgent=policy.urgent,
+        caution=policy.caution,
         faults=tuple(verdicts.facts.faults),
     )
 

@@ -55,6 +55,7 @@ class Verdict(NamedTuple):
     asked: bool = False
     group: bool = False
     open_demand: bool = False  # a group whose own condition, beside its children, is still unknown
+    may_not_apply: bool = False  # open because it is not known whether the question arises at all
     hint: str | None = None  # how to mend it on the order, where that is the cure
 
 
@@ -145,6 +146,7 @@ class Determination:
     advice: tuple[Advice, ...] = ()
     questionnaire: str | None = None
     urgent: bool = False
+    caution: str | None = None  # of the policy as a whole; every card says it
     faults: tuple[str, ...] = ()  # ours, for the log: conditions that could not be worked out
 
     @property
@@ -155,9 +157,12 @@ class Determination:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A clinician's answer to a criterion's question."""
+    """A clinician's answer: yes, no or dont-know to a criterion's question, or the code of a choice.
 
-    value: Literal["yes", "no", "dont-know"]
+    A choice (which of two kinds of monitoring) meets no criterion by itself: expressions read it.
+    """
+
+    value: str
     authored: datetime | None = None
     reference: str | None = None  # the QuestionnaireResponse it stands in
 

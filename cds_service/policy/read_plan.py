@@ -175,6 +175,7 @@ class _PlanReader:
             start=start,
             retired=self.resource["status"] == "retired",
             urgent=self.parts["authorization"][1].get("priority") == "urgent",
+            caution=self.parts["authorization"][1].get("textEquivalent"),
             triggers=triggers,
             rows=rows,
             criteria=criteria,

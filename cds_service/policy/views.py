@@ -33,6 +33,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "modifier": Field("Coding", many=True),
         "transaction": Field("string"),
         "firstDay": Field("date"),
+        "month": Field("date"),  # the calendar month of firstDay, e.g. 2026-02
         "lastDay": Field("date"),
         "duration": Field("Quantity"),
         "flowRate": Field("Quantity"),

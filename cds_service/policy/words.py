@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.fhir.codings import codings_of
 from cds_service.fhir.dates import FhirDate
@@ -39,6 +39,8 @@ def evidence(item: Any, situation: Situation) -> Evidence:
             item["reference"],
             f"{_ordered(item)}, {item.get('status', 'status not said')}{_from(item)}",
         )
+    if isinstance(item, dict) and item.get("resourceType") == "Encounter":
+        return Evidence(own_reference(item), _encounter_words(item))
     if isinstance(item, dict) and "resourceType" in item:
         name = concept_words(item.get("code") or item.get("type")) or item["resourceType"]
         return Evidence(own_reference(item), f"{name}{_dated(item)}")
@@ -71,8 +73,7 @@ def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Eviden
             born = situation.record.patient.get("birthDate")
             found.append(Evidence(own_reference(situation.record.patient), f"born {born}" if born else "patient"))
         elif name == "encounter" and situation.encounter is not None:
-            kind = situation.encounter.get("class", {}).get("code", "encounter")
-            found.append(Evidence(own_reference(situation.encounter), f"encounter, class {kind}"))
+            found.append(Evidence(own_reference(situation.encounter), _encounter_words(situation.encounter)))
         elif name == "requester" and situation.requester is not None and situation.requester.get("reference"):
             roles = [concept_words(one) for one in situation.requester.get("role", ())]
             principal = "the patient's general practitioner" if situation.requester.get("generalPractitioner") else None
@@ -82,6 +83,10 @@ def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Eviden
             for network in situation.performer.get("network", ()):
                 found.append(Evidence(network["reference"], network.get("name") or "network"))
     return tuple(dict.fromkeys(found))
+
+
+def _encounter_words(encounter: Mapping[str, Any]) -> str:
+    return f"encounter, class {encounter.get('class', {}).get('code', 'encounter')}"
 
 
 def decided(criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evidence, ...]) -> str:
@@ -158,6 +163,37 @@ def once_signed(shown: tuple[Evidence, ...], situation: Situation) -> tuple[Evid
     draft = situation.line.get("status", "draft") == "draft"
     words = "this order, once signed" if draft else _THIS_ORDER
     return tuple(dict.fromkeys(Evidence(own, words) if one.reference == own else one for one in shown))
+
+
+class Beside(NamedTuple):
+    """A document that was found and is not on file, and why."""
+
+    reason: str
+    evidence: Evidence
+
+
+def not_in_time(document: Document, facts: Facts) -> Beside | None:
+    """What was found of a document and is neither in time nor too old: undecided, dated too late, or not dated."""
+    for name in document.inputs:
+        gathered = facts.gathered(name)
+        for item in gathered.candidates:
+            when = item_date(item)
+            vague = when is not None and when.first_day != when.last_day
+            why = "the date does not say whether it is in time" if vague else "it is not settled whether it counts"
+            return _beside(item, why, facts)
+        for item in gathered.later:
+            _, end, _ = facts.window_of(facts.policy.facts[name])
+            last = f"{day_words(end)}, " if end is not None else ""
+            return _beside(item, f"dated after {last}the last day that counts", facts)
+    undated = [item for name in document.inputs for item in facts.gathered(name).stale]
+    if undated and all(item_date(item) is None for item in undated):
+        return _beside(undated[0], "not dated, so it is not known whether it is in time", facts)
+    return None
+
+
+def _beside(item: Any, why: str, facts: Facts) -> Beside:
+    found = evidence(item, facts.situation)
+    return Beside(f"{found.display}: {why}", found)
 
 
 def no_document(document: Document, unread: frozenset[str], unusable: list[str], situation: Situation) -> str:

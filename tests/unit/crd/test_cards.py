@@ -163,6 +163,13 @@ def test_an_urgent_policy_makes_every_card_a_warning() -> None:
     assert [one["indicator"] for one in found] == ["warning", "warning", "warning"]
 
 
+def test_a_caution_of_the_policy_stands_on_every_card_once_and_escaped() -> None:
+    found = dealt(statement(determination(caution="The rule is *old*.", advice=(RENTAL, NOTE))))
+    assert len(found) == 3
+    assert all(one["detail"].count("The rule is \\*old\\*.") == 1 for one in found)
+    assert all(one["detail"].endswith("The rule is \\*old\\*.") for one in found)
+
+
 def test_the_card_links_to_our_page_where_the_payers_address_is_not_verified() -> None:
     (card,) = dealt(statement(determination()))
     assert card["links"] == [
@@ -251,6 +258,40 @@ def tree() -> tuple[Verdict, ...]:
         Verdict("root.child", "Under 21", Status.NOT_APPLICABLE, parent="root"),
         Verdict("beside", "Room air contraindicated", Status.UNKNOWN, asked=True),
     )  # fmt: skip
+
+
+def test_what_stands_in_a_group_that_may_not_apply_is_not_listed_yet() -> None:
+    judged = (
+        Verdict("root", "All of", Status.UNKNOWN, group=True),
+        Verdict("root.way", "Night or day", Status.UNKNOWN, parent="root", group=True, reason="Not recorded: which"),
+        Verdict("root.night", "At night", Status.UNKNOWN, parent="root.way", group=True, may_not_apply=True,
+                reason="Not known whether this applies: At night"),
+        Verdict("root.night.a", "Sat asleep", Status.UNKNOWN, parent="root.night", reason="Not recorded: Sat asleep"),
+        Verdict("root.leaf", "Under 21", Status.UNKNOWN, parent="root.way", may_not_apply=True, reason="Not known"),
+    )  # fmt: skip
+    (card,) = dealt(statement(determination(criteria=judged)))
+    assert card["detail"].split("\n")[3:6] == [
+        "- ? Night or day: Not recorded: which",
+        "  - ? Not known whether this applies: At night",
+        "  - ? Under 21: Not known",
+    ]
+
+
+def test_what_is_open_in_a_group_that_is_decided_is_not_listed_as_open() -> None:
+    judged = (
+        Verdict("root", "All of", Status.UNKNOWN, group=True),
+        Verdict("root.rest", "Rest", Status.UNKNOWN, parent="root", group=True),
+        Verdict("root.risk", "A risk", Status.MET, parent="root.rest", group=True),
+        Verdict("root.risk.a", "Slow", Status.UNKNOWN, parent="root.risk", candidates=(SPO2,), reason="Not settled"),
+        Verdict("root.stable", "Stable", Status.UNKNOWN, parent="root.rest", asked=True, reason="Not recorded"),
+    )
+    (card,) = dealt(statement(determination(criteria=judged)))
+    assert card["detail"].split("\n")[3:6] == ["- ? Rest", "  - ? Stable: Not recorded", ""]
+
+
+def test_of_what_is_not_covered_no_document_is_asked_for() -> None:
+    (card,) = dealt(statement(determination(covered="not-covered", documents=(document("missing"),))))
+    assert "Test report" not in card["detail"]
 
 
 def test_the_detail_shows_what_is_to_do_first_and_the_evidence_behind_each() -> None:
