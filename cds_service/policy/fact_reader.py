@@ -355,17 +355,18 @@ class FactReader:
         """What conditions rest on, through their value facts down to items, verdicts and context."""
         return reach(expressions, self._facts, self.verdicts)
 
-    def names_in_answers(self, condition: Condition | None, name: str) -> bool:
-        """Whether a condition, or a value fact behind it, looks for the answer to `name` in %answers."""
+    def weighs_answer(self, condition: Condition | None, name: str) -> bool:
+        """Whether a condition, or a value fact behind it, looks for a yes or no to `name` in %answers."""
         if condition is None or "answers" not in condition.reach.context:
             return False
         behind = (self._facts[one].expression for one in condition.reach.values)
-        return any(
-            isinstance(node, Literal) and node.value == name
-            for expression in (*condition.expressions, *behind)
-            if expression is not None and "answers" in expression.reads
-            for node in walk(expression.ast)
-        )
+        for expression in (*condition.expressions, *behind):
+            if expression is not None and "answers" in expression.reads:
+                named = {node.value for node in walk(expression.ast) if isinstance(node, Literal)}
+                # what is compared with the codes of a choice alone leaves a yes or no to be weighed as always
+                if name in named and not named.isdisjoint({"yes", "no"}):
+                    return True
+        return False
 
     def rests_on(self) -> dict[str, frozenset[str]]:
         """Fact or context name -> the resource types whose failed look-up leaves it empty."""

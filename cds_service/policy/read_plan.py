@@ -291,7 +291,7 @@ class _PlanReader:
             any=any_of,
             own_inputs=tuple(one["id"] for one in action.get("input", []) if "id" in one),
             citations=self.actions.citations(action, path),
-            reads_own_answer=self.facts.names_in_answers(conditions["start"], name),
+            reads_own_answer=self.facts.weighs_answer(conditions["start"], name),
         )
         found[name] = criterion
         for n, child in enumerate(children):
