@@ -7,7 +7,7 @@ PORT   ?= 8080
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check coverage bench image format install verify clean
+.PHONY: help serve test check coverage mutate bench image format install verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans: under ha
 
 coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test takes
 	$(VENV)/bin/pytest -n auto --cov --cov-report=term-missing:skip-covered
+
+mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case must fail for each
+	$(VENV)/bin/python -m mutate.run
 
 bench: ## what an answer costs, beside a server that answers with a constant; COMPILED=1: of the compiled core
 ifdef COMPILED

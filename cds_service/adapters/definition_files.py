@@ -13,6 +13,7 @@ from cds_service.policy.load import Definition
 
 CASES = "cases.yaml"
 CHARTS = "charts"
+SURVIVORS = "survivors.yaml"  # read by `make mutate` alone
 _READ_BY_PEOPLE = {".md", ".cql"}
 
 
@@ -63,8 +64,8 @@ def read_definition_folders(plans: Path, valuesets: Path) -> DefinitionFolders:
             elif path.suffix == ".json":
                 found = True
                 _read_definition(path, where, files, problems)
-            elif path.suffix not in _READ_BY_PEOPLE:
-                fix = f"name it {CASES} or *.json, or take it away"
+            elif path.suffix not in _READ_BY_PEOPLE and path.name != SURVIVORS:
+                fix = f"name it {CASES}, {SURVIVORS} or *.json, or take it away"
                 problems.append(Problem("invalid", where, "a file that nothing reads", fix))
         if not found:
             problems.append(_empty(root, setting))

@@ -6,7 +6,7 @@ A case is written in the words of docs/policy-cases.md: an order, a coverage, fa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
@@ -19,8 +19,10 @@ from cds_service.policy.faults import did_you_mean
 _FILE_KEYS = ("cases", "unreachable")
 _CASE_KEYS = (
     "name", "on", "at", "order", "facts", "chart", "answers", "coverage", "patient", "encounter", "requester", "draft",
-    "not-looked-up", "expect",
+    "not-looked-up", "each", "expect",
 )  # fmt: skip
+# in a case with `each`, stands for one value after the other
+_EACH = "$each"
 ORDER_KEYS = (
     "resourceType", "id", "status", "hcpcs", "modifiers", "text", "reason", "flow", "hours", "continuous", "as-needed",
     "starts", "ends", "authored", "resource",
@@ -113,11 +115,38 @@ def read_cases(text: str, where: str, charts: Mapping[str, Any]) -> tuple[CaseFi
         if not isinstance(name, str) or name in names:
             problems.append(Problem("invalid", at, "no name of its own", "name each case in a sentence of its own"))
         names.add(str(name))
-        case = _case(raw, at, charts, problems)
-        if case is not None:
-            cases.append(case)
+        for one, place in _each(raw, at, problems):
+            case = _case(one, place, charts, problems)
+            if case is not None:
+                cases.append(case)
     unreachable = content.get("unreachable") or {}
     return CaseFile(where, tuple(cases), unreachable), problems
+
+
+def _each(raw: Mapping[str, Any], where: str, problems: list[Problem]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The case, or one case for each of its `each`: `$each` in it is that value, and its name says which."""
+    if "each" not in raw:
+        yield raw, where
+        return
+    values = raw["each"]
+    rest = {key: value for key, value in raw.items() if key != "each"}
+    sound = isinstance(values, list) and values and all(isinstance(one, str | int | float) for one in values)
+    if not sound or len(set(values)) < len(values) or _put(rest, "") == rest:
+        fix = f"write `each: [J60, J61]` and {_EACH} where the value belongs"
+        problems.append(
+            Problem("invalid", where, "each: no list of different values, or nothing that they change", fix)
+        )
+        return
+    for one in values:
+        yield {**_put(rest, one), "name": f"{raw.get('name')} [{one}]"}, f"{where}[{one}]"
+
+
+def _put(node: Any, value: str | float) -> Any:
+    if isinstance(node, str):
+        return value if node == _EACH else node.replace(_EACH, str(value))
+    if isinstance(node, Mapping):
+        return {key: _put(one, value) for key, one in node.items()}
+    return [_put(one, value) for one in node] if isinstance(node, list) else node
 
 
 def _unknown(raw: Mapping[Any, Any], known: tuple[str, ...], where: str, problems: list[Problem]) -> None:

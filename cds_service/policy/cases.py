@@ -40,20 +40,32 @@ class CaseResult:
 
 def run_case(case: Case, policy: Policy) -> CaseResult:
     """Judge one case by one version of a policy. Raises nothing for what a case can get wrong: it is a difference."""
-    try:
-        situation = situation_of(case, policy)
-    except _CaseFault as fault:
-        return CaseResult(case, (str(fault),), (), None)
-    unheld = _unheld(case, policy)
-    if unheld:
-        return CaseResult(case, unheld, (), None)
-    determination = determine(policy, situation) if _in_force(policy, case.on) else None
-    differences = tuple(_differences(case.expect, determination))
+    differences, situation, determination = _judged(case, policy)
+    if situation is None:
+        return CaseResult(case, differences, (), None)
     given = [item for items in situation.stubs.values() for item in items]
     # amounts that the plan works out itself (a difference of two readings) have borders too
     facts = Verdicts(policy, situation).facts
     given += [one for name, fact in policy.facts.items() if fact.type == "Quantity" for one in facts[name]]
     return CaseResult(case, differences, tuple(_reasons(determination)), determination, tuple(given))
+
+
+def differences(case: Case, policy: Policy) -> tuple[str, ...]:
+    """What of a case does not hold, without the reasons."""
+    return _judged(case, policy)[0]
+
+
+def _judged(case: Case, policy: Policy) -> tuple[tuple[str, ...], Situation | None, Determination | None]:
+    """The differences, and what was judged; no situation where the case names what the plan does not have."""
+    try:
+        situation = situation_of(case, policy)
+    except _CaseFault as fault:
+        return (str(fault),), None, None
+    unheld = _unheld(case, policy)
+    if unheld:
+        return unheld, None, None
+    determination = determine(policy, situation) if _in_force(policy, case.on) else None
+    return tuple(_differences(case.expect, determination)), situation, determination
 
 
 def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:

@@ -51,6 +51,19 @@ def read_plan(
     faults = Faults(where)
     if not check_shape(resource, faults):
         return None, faults
+    return compile_plan(resource, where, folder, libraries, value_sets, payers)
+
+
+def compile_plan(
+    resource: Mapping[str, Any],
+    where: str,
+    folder: str,
+    libraries: Mapping[str, Mapping[str, Any]],
+    value_sets: ValueSets,
+    payers: Mapping[str, str],
+) -> tuple[Policy | None, Faults]:
+    """As `read_plan`, for a resource whose FHIR elements are known to be sound."""
+    faults = Faults(where)
     reader = _PlanReader(resource, folder, libraries, value_sets, payers, faults)
     policy = reader.read()
     return (None if faults.problems else policy), faults

@@ -73,6 +73,43 @@ def test_a_file_with_a_fault_runs_no_case_and_says_so(
     assert words in result.stdout.str()
 
 
+EACH = """
+cases:
+  - name: each oxygen code is spoken of
+    on: 2026-02-10
+    each: [E1390, E1392]
+    order: {hcpcs: $each-RR}
+    expect: {paNeeded: auth-needed, suggestions: [no advice.rr.add]}
+"""
+
+
+def test_a_case_with_each_is_one_case_for_each_of_its_values(pytester: pytest.Pytester, folder: Path) -> None:
+    result = run(pytester, folder, EACH.replace("E1392", "E1399"))
+    result.assert_outcomes(passed=1, failed=1)
+    assert "each oxygen code is spoken of [E1399]" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        pytest.param("each: E1390", id="no list"),
+        pytest.param("each: []", id="empty"),
+        pytest.param("each: [E1390, E1390]", id="one value twice"),
+        pytest.param("each: [{}]", id="no code or number"),
+    ],
+)
+def test_an_each_that_is_no_list_of_different_values_is_a_fault(
+    pytester: pytest.Pytester, folder: Path, each: str
+) -> None:
+    result = run(pytester, folder, EACH.replace("each: [E1390, E1392]", each))
+    result.assert_outcomes(errors=1)
+    assert "each: no list of different values" in result.stdout.str()
+
+
+def test_an_each_that_changes_nothing_is_a_fault(pytester: pytest.Pytester, folder: Path) -> None:
+    run(pytester, folder, EACH.replace("$each-RR", "E1390")).assert_outcomes(errors=1)
+
+
 def test_a_stub_of_a_fact_that_the_plan_has_not_is_a_failure(pytester: pytest.Pytester, folder: Path) -> None:
     result = run(pytester, folder, GOOD.replace("    expect", "    facts: {restingO3: 88 %}\n    expect"))
     result.assert_outcomes(failed=1)
