@@ -12,6 +12,7 @@ from cds_service.policy.faults import Faults, check_shape
 from cds_service.policy.payers import Payer, read_payer
 from cds_service.policy.plan import Policy
 from cds_service.policy.read_plan import read_plan
+from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import ValueSet, ValueSets, read_value_set
 
 _HELD = ("InsurancePlan", "Library", "PlanDefinition", "ValueSet")
@@ -115,8 +116,9 @@ def _policies(
 ) -> list[Policy]:
     policies: list[Policy] = []
     names = {name: payer.name for name, payer in payers.items()}
+    remembered = Remembered()
     for one in definitions:
-        policy, faults = read_plan(one.resource, one.where, one.folder, libraries, value_sets, names)
+        policy, faults = read_plan(one.resource, one.where, one.folder, libraries, value_sets, names, remembered)
         problems.extend(faults.problems)
         if policy is None:
             continue
