@@ -19,7 +19,7 @@ _SHAPES: Mapping[str, tuple[str, str]] = {
     SNOMED: (r"[1-9]\d{5,17}", "6 to 18 digits"),
     NUCC: (r"[0-9A-Z]{9}X", "nine characters and an X"),
     RXNORM: (r"[1-9]\d{0,7}", "up to eight digits"),
-    NDC: (r"\d{11}|\d{5}-\d{4}-\d{2}", "eleven digits, 5-4-2"),
+    NDC: (r"\d{11}|\d{5}-\d{4}-\d{1,2}|\d{5}-\d{3}-\d{2}|\d{4}-\d{4}-\d{2}", "ten digits with hyphens, or eleven"),
     POS: (r"\d{2}", "two digits"),
 }
 
