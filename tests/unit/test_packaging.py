@@ -115,10 +115,10 @@ def test_the_notice_says_what_the_owners_ask_for() -> None:
     notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
     for asked in (
         "This material contains content from LOINC (http://loinc.org). LOINC is copyright",
-        "This material includes SNOMED Clinical Terms® (SNOMED CT®) which is used by permission of SNOMED International.",
+        "SNOMED Clinical Terms® (SNOMED CT®) which is used by permission of SNOMED International. All rights reserved.",
         "This product uses publicly available data courtesy of the U.S. National Library of Medicine (NLM), National "
-        "Institutes of Health, Department of Health and Human Services; NLM is not responsible for the product and does "
-        "not endorse or recommend this or any other product.",
+        "Institutes of Health, Department of Health and Human Services; NLM is not responsible for the product and "
+        "does not endorse or recommend this or any other product.",
         "Copyright American Medical Association, on behalf of the National Uniform Claim Committee (NUCC)",
     ):
         assert asked in notice
