@@ -18,7 +18,7 @@ from cds_service.fhir.codings import coding_key
 from cds_service.fhir.problem import Problem
 from cds_service.policy.case_file import Case
 from cds_service.policy.cases import differences
-from cds_service.policy.plan import Policy
+from cds_service.policy.plan import Condition, Policy
 from cds_service.policy.read_plan import compile_plan
 from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import Key, ValueSet, ValueSets
@@ -77,8 +77,15 @@ def world(
     """The definitions with the two sets that mutants put in the place of others."""
     every = frozenset(_codes_in(subjects)) | {key for one in value_sets.values() for key in one.keys}
     extremes = [
-        ValueSet(*name.split("|"), name, name, keys, {key: key[1] for key in keys})
-        for name, keys in ((NO_CODE, frozenset[Key]()), (EVERY_CODE, every))
+        ValueSet(
+            url=canonical.partition("|")[0],
+            version=canonical.partition("|")[2],
+            name=canonical,
+            title=canonical,
+            keys=keys,
+            displays={key: key[1] for key in keys},
+        )
+        for canonical, keys in ((NO_CODE, frozenset[Key]()), (EVERY_CODE, every))
     ]
     libraries = {f"{one['url']}|{one['version']}": one for one in files.values() if one["resourceType"] == "Library"}
     return World(tuple(subjects), files, libraries, ValueSets([*value_sets.values(), *extremes]), payers)
@@ -194,9 +201,14 @@ def _reads(policy: Policy) -> Iterator[tuple[str, Iterable[str]]]:
         yield criterion.id, criterion.own_inputs
     for document in policy.documents.values():
         yield document.id, document.inputs
-    judged = [(one.id, one.applicability) for one in (*policy.criteria.values(), *policy.documents.values())]
-    judged += [(one.id, one.start) for one in (*policy.criteria.values(), *policy.documents.values())]
-    judged += [(one.id, one.condition) for one in (*policy.rows, *policy.exclusions.values(), *policy.advice)]
+    judged: list[tuple[str, Condition | None]] = []
+    for one in policy.criteria.values():
+        judged += [(one.id, one.applicability), (one.id, one.start)]
+    for paper in policy.documents.values():
+        judged += [(paper.id, paper.applicability), (paper.id, paper.start)]
+    judged += [(row.id, row.condition) for row in policy.rows]
+    judged += [(exclusion.id, exclusion.condition) for exclusion in policy.exclusions.values()]
+    judged += [(advice.id, advice.condition) for advice in policy.advice]
     for name, condition in judged:
         for expression in condition.expressions if condition is not None else ():
             yield name, expression.reads
