@@ -7,10 +7,10 @@ PORT   ?= 8080
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check coverage mutate bench image format install verify clean
+.PHONY: help serve test check coverage mutate bench image format new-policy install verify clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.runtime ## start the server on this machine with the policies of this folder
 	@echo "CDS_CLIENT_AUTH=off: callers are not asked who they are, so only this machine is served."
@@ -45,6 +45,9 @@ endif
 format: $(VENV)/.dev ## put the code in the house's format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+new-policy: $(VENV)/.runtime ## write the files of a new policy: make new-policy PAYER=acme POLICY=cpap DATE=2026-01-01
+	$(VENV)/bin/cds-service new-policy $(PAYER) $(POLICY) $(DATE)
 
 image: ## build the container image (needs a container daemon)
 	docker build --tag cds-service .

@@ -7,7 +7,7 @@ import sys
 import orjson
 from flask import Flask, Response, request
 
-from cds_service.cli import serve_wsgi
+from cds_service.commands.serve import serve_wsgi
 
 
 def floor(size: int) -> Flask:

@@ -21,7 +21,7 @@ from load import Figures, drive
 from server import Server, started
 
 from cds_service.adapters.definition_files import read_definition_folders
-from cds_service.cli import spare_the_collector
+from cds_service.commands.serve import spare_the_collector
 from cds_service.crd.answer import answer, render
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.fhir.problem import Problem

@@ -57,7 +57,9 @@ def load_policies(settings: Settings) -> Policies:
     folders = read_definition_folders(settings.plans, settings.valuesets)
     definitions = [file.definition for file in folders.files]
     catalogue, faults = load_catalogue(definitions, settings.disabled_policies)
-    problems = [*folders.problems, *faults]
+    # what else is amiss in a file that is not finished is told once it is
+    ready = [one for one in faults if one.where.split(": ")[0] not in folders.unfinished]
+    problems = [*folders.problems, *folders.to_dos, *ready]
     if problems or catalogue is None:
         raise StartRefused(problems)
     return Policies(catalogue, folders.files, folders.cases)

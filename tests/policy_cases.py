@@ -34,8 +34,9 @@ def loaded(config: pytest.Config, plans: Path) -> tuple[DefinitionFolders, Catal
         folders = read_definition_folders(plans, plans.parent / "valuesets")
         definitions = [file.definition for file in folders.files]
         catalogue, problems = load_catalogue(definitions)
-        if catalogue is None or folders.problems:
-            raise CasesFile.CollectError("\n".join(str(one) for one in [*folders.problems, *problems]))
+        if catalogue is None or folders.problems or folders.to_dos:
+            faults = [*folders.problems, *folders.to_dos, *problems]
+            raise CasesFile.CollectError("\n".join(map(str, faults)))
         found[plans] = (folders, catalogue)
     return found[plans]
 

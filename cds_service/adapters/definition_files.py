@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ CASES = "cases.yaml"
 CHARTS = "charts"
 SURVIVORS = "survivors.yaml"  # read by `make mutate` alone
 _READ_BY_PEOPLE = {".md", ".cql"}
+# in a string of JSON or YAML, or a line of a page
+_TO_DO = re.compile(r"TO DO: ([^;\"]+)(?:; ([^\"]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class DefinitionFolders:
     files: tuple[DefinitionFile, ...]
     cases: tuple[UnreadCases, ...]
     problems: tuple[Problem, ...]
+    to_dos: tuple[Problem, ...] = ()  # what `new-policy` left to be written, wherever in the folders
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """The files that something is to do in."""
+        return frozenset(one.where.rpartition(": line ")[0] for one in self.to_dos)
 
 
 def read_definition_folders(plans: Path, valuesets: Path) -> DefinitionFolders:
@@ -53,10 +62,12 @@ def read_definition_folders(plans: Path, valuesets: Path) -> DefinitionFolders:
     files: list[DefinitionFile] = []
     cases: list[UnreadCases] = []
     problems: list[Problem] = []
+    to_dos: list[Problem] = []
     for setting, root in (("CDS_PLANS", plans), ("CDS_VALUESETS", valuesets)):
         found = False
         for path in _files(root):
             where = str(path.relative_to(root.parent))
+            to_dos.extend(_to_dos(path, where))
             if path.name == CASES:
                 _read_cases(path, root, cases, problems)
             elif path.suffix == ".json" and path.parent.name == CHARTS:
@@ -69,7 +80,20 @@ def read_definition_folders(plans: Path, valuesets: Path) -> DefinitionFolders:
                 problems.append(Problem("invalid", where, "a file that nothing reads", fix))
         if not found:
             problems.append(_empty(root, setting))
-    return DefinitionFolders(tuple(files), tuple(cases), tuple(problems))
+    return DefinitionFolders(tuple(files), tuple(cases), tuple(problems), tuple(to_dos))
+
+
+def _to_dos(path: Path, where: str) -> Iterator[Problem]:
+    """Each `TO DO: what; how` in a file, with its line: a policy that is not finished is not answered from."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return  # told where the file is read for what it holds
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in _TO_DO.finditer(line):
+            yield Problem(
+                "invalid", f"{where}: line {number}", f"to do: {match[1].strip()}", (match[2] or "write it").strip()
+            )
 
 
 def _empty(root: Path, setting: str) -> Problem:

@@ -115,3 +115,32 @@ def test_an_empty_or_missing_folder_is_refused_and_names_its_setting(tmp_path: P
         f"{tmp_path}/plans: no definition in this folder; point CDS_PLANS at the folder that holds them",
         f"{tmp_path}/valuesets: no such folder; point CDS_VALUESETS at the folder that holds them",
     ]
+
+
+def test_what_is_to_do_is_told_with_its_line_wherever_it_stands(folders: Path) -> None:
+    put(
+        folders,
+        "plans/acme/cpap/2026-01-01/PlanDefinition.json",
+        '{\n  "title": "TO DO: the title; as a card says it"\n}',
+    )
+    put(
+        folders,
+        "plans/acme/cpap/2026-01-01/cases.yaml",
+        'cases: [{hcpcs: "TO DO: a code; HCPCS", x: "TO DO: alone"}]\n',
+    )
+    put(folders, "plans/acme/cpap/2026-01-01/charts/sleeps-badly.json", '{"id": "TO DO: an id; any"}')
+    put(folders, "plans/acme/cpap/README.md", "# CPAP\n\n**Source.** TO DO: the document; its title\n")
+    found = read(folders)
+    assert [str(one) for one in found.to_dos] == [
+        "plans/acme/cpap/2026-01-01/PlanDefinition.json: line 2: to do: the title; as a card says it",
+        "plans/acme/cpap/2026-01-01/cases.yaml: line 1: to do: a code; HCPCS",
+        "plans/acme/cpap/2026-01-01/cases.yaml: line 1: to do: alone; write it",
+        "plans/acme/cpap/2026-01-01/charts/sleeps-badly.json: line 1: to do: an id; any",
+        "plans/acme/cpap/README.md: line 3: to do: the document; its title",
+    ]
+    assert "plans/acme/cpap/README.md" in found.unfinished
+    assert "plans/payers/acme.json" not in found.unfinished
+
+
+def test_folders_that_are_finished_have_nothing_to_do(folders: Path) -> None:
+    assert read(folders).to_dos == ()
