@@ -12,6 +12,7 @@ from flask import Flask
 
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
 from cds_service.crd import prefetch
+from cds_service.fhir import working_days
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import load_catalogue
@@ -81,6 +82,8 @@ def create_app(
     """
     policies = load_policies(settings)
     now = now or clock(settings)
+    year = now().year
+    working_days.prepare((year - 1, year, year + 1))  # now, so that no call waits for it
     announced = prefetch.discovery(policies.catalogue)
     services = {service["id"]: service["hook"] for service in announced["services"]}
 
@@ -93,7 +96,9 @@ def create_app(
     app.register_blueprint(health(len(policies.catalogue.policies)))
     app.register_blueprint(discovery(announced))
     ids = new_id or (lambda: str(uuid.uuid4()))
-    app.register_blueprint(hooks(services, policies.catalogue, now, ids, settings.public_url, settings.max_body))
+    app.register_blueprint(
+        hooks(services, policies.catalogue, now, ids, settings.public_url, settings.max_body, settings.business_hours)
+    )
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 
 ClientAuth = Literal["required", "off"]
 T = TypeVar("T")
@@ -30,6 +33,7 @@ class Settings:
     plans: Path
     valuesets: Path
     time_zone: ZoneInfo
+    business_hours: BusinessHours
     default_crd_version: str
     hook_budget: float  # seconds
     disabled_policies: frozenset[str]
@@ -57,6 +61,7 @@ SETTINGS = (
     Setting("CDS_PLANS", "those shipped", "folder of the policies"),
     Setting("CDS_VALUESETS", "those shipped", "folder of the value sets"),
     Setting("CDS_TIME_ZONE", "America/New_York", "the zone whose calendar day counts when a call arrives"),
+    Setting("CDS_BUSINESS_HOURS", "08:00-17:00", "normal working hours, Monday to Friday but federal holidays"),
     Setting("CDS_DEFAULT_CRD_VERSION", "2.2", "CRD version of a call that names none; so far 2.2"),
     Setting("CDS_HOOK_BUDGET", "4.5", "seconds within which a hook is answered; above 0, at most 5"),
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
@@ -90,6 +95,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         plans=read("CDS_PLANS", _folder, _shipped("plans")),
         valuesets=read("CDS_VALUESETS", _folder, _shipped("valuesets")),
         time_zone=read("CDS_TIME_ZONE", _time_zone, ZoneInfo(_DEFAULTS["CDS_TIME_ZONE"])),
+        business_hours=read("CDS_BUSINESS_HOURS", _business_hours, STANDARD_HOURS),
         default_crd_version=read("CDS_DEFAULT_CRD_VERSION", _crd_version, _DEFAULTS["CDS_DEFAULT_CRD_VERSION"]),
         hook_budget=read("CDS_HOOK_BUDGET", _hook_budget, float(_DEFAULTS["CDS_HOOK_BUDGET"])),
         disabled_policies=read("CDS_DISABLED_POLICIES", _ids, frozenset()),
@@ -154,6 +160,19 @@ def _time_zone(text: str) -> ZoneInfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError) as unknown:  # a missing zone, "../up", a folder of zones
         raise _Wrong(f"{text!r} is not a time zone", "write an IANA name, such as America/New_York") from unknown
+
+
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+
+
+def _business_hours(text: str) -> BusinessHours:
+    match = _HOURS.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise _Wrong(f"{text!r} is not a span of hours", "write it as 08:00-17:00, with two digits each")
+    opens, closes = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
+    if opens >= closes:
+        raise _Wrong(f"{text!r} ends before it begins", "write the opening hour first, such as 08:00-17:00")
+    return BusinessHours(opens, closes)
 
 
 def _crd_version(text: str) -> str:

@@ -36,7 +36,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     if isinstance(request, Problem):
         return report([request])
     asked_at = in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()
-    response = answer(request, policies.catalogue, asked_at, lambda: str(uuid.uuid4()), str)
+    response = answer(request, policies.catalogue, asked_at, lambda: str(uuid.uuid4()), str, settings.business_hours)
     if isinstance(response, Problem):
         return report([response])
     if chosen.json:

@@ -13,12 +13,14 @@ from cds_service.crd.cards import cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.hook_request import HookRequest
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
+from cds_service.crd.performer import performer_of
 from cds_service.crd.prefetch import type_of
 from cds_service.crd.requester import requester_of
 from cds_service.crd.statements import Silence, Statement, no_policy_held, not_to_be_performed, of_coverage
 from cds_service.crd.system_actions import assertion_id, system_actions
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
+from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 from cds_service.policy.determination import determine
 from cds_service.policy.model import Determination, Situation
 from cds_service.policy.order_line import OrderLine
@@ -53,6 +55,7 @@ def answer(
     asked_at: datetime,
     new_id: Callable[[], str],
     link: Callable[[str], str],
+    business_hours: BusinessHours = STANDARD_HOURS,
 ) -> HookResponse | Problem:
     """Answer one call: every order of the draft, under each coverage that it is to be judged by.
 
@@ -66,7 +69,7 @@ def answer(
     coverages = coverages_of(lines, record, catalogue.payers, asked_at.date(), no_coverage)
     if isinstance(coverages, Problem):
         return coverages
-    call = _Call(request, catalogue, record, lines, asked_at, not_looked_up)
+    call = _Call(request, catalogue, record, lines, asked_at, not_looked_up, business_hours)
     statements = tuple(
         _state(call, line, coverage, assertion_id(line.order, coverage, new_id))
         for line in lines
@@ -107,6 +110,7 @@ class _Call:
     lines: Sequence[DraftLine]
     asked_at: datetime
     not_looked_up: Mapping[str, str]
+    business_hours: BusinessHours
 
 
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:
@@ -137,6 +141,8 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
         encounter=call.record.resolve(f"Encounter/{encounter_id}") if encounter_id is not None else None,
         coverage=coverage,
         requester=requester_of(line.order.resource, call.record),
+        performer=performer_of(line.order.resource, call.record, call.catalogue.payers),
+        business_hours=call.business_hours,
         not_looked_up=call.not_looked_up,
     )
     for policy in policies:

@@ -21,6 +21,7 @@ _PA_NEEDED = {
     "performpa": "prior authorization needed, asked for by the performer",
 }
 _UNDECIDED = "prior authorization not decided yet"
+_COVERAGE_OPEN = ", coverage still open"
 
 
 # -- the summary ------------------------------------------------------------------------------------------
@@ -32,18 +33,27 @@ def summary(determinations: Sequence[Determination]) -> str:
     Counted are the children of the root that apply; open are those that are unknown (contract, Cards).
     """
     codes = list(dict.fromkeys(one.code for one in determinations if one.code))
-    phrases: dict[str, list[str]] = {}
-    for one in determinations:
-        phrases.setdefault(verdict_words(one), []).append(one.code)
-    if len(phrases) == 1:
-        said = next(iter(phrases))
-    else:
-        said = ", ".join(f"{' '.join(dict.fromkeys(named))} {phrase}" for phrase, named in phrases.items())
+    said = _verdicts(determinations)
     counted = _criteria_words(determinations)
     tail = f"{f' ({_few(codes)})' if codes else ''}: {said}{f'; {counted}' if counted else ''}"
     title = plain(determinations[0].policy_title)
     room = LONGEST_SUMMARY - len(tail)
     return shortened(f"{shortened(title, room) if room > 1 else title}{tail}", LONGEST_SUMMARY)
+
+
+def _verdicts(determinations: Sequence[Determination]) -> str:
+    """What is said of the orders: once where it is the same of all, else order by order."""
+    phrases: dict[str, list[str]] = {}
+    for one in determinations:
+        phrases.setdefault(verdict_words(one), []).append(one.code)
+    shared = {phrase.removesuffix(_COVERAGE_OPEN) for phrase in phrases}
+    if len(phrases) == 1:
+        return next(iter(phrases))
+    if len(shared) == 1:
+        # they differ in this alone: of some of them coverage is open
+        named = list(dict.fromkeys(code for phrase, codes in phrases.items() if phrase not in shared for code in codes))
+        return f"{shared.pop()}, coverage of {_few(named)} still open"
+    return ", ".join(f"{' '.join(dict.fromkeys(named))} {phrase}" for phrase, named in phrases.items())
 
 
 def verdict_words(determination: Determination) -> str:
@@ -55,7 +65,7 @@ def verdict_words(determination: Determination) -> str:
         # a short answer: the rule itself says why it decides nothing ("the member's own plan decides")
         return _lower_first(determination.rule_title)
     if determination.covered == "conditional":
-        return f"{words or _UNDECIDED}, coverage still open"
+        return f"{words or _UNDECIDED}{_COVERAGE_OPEN}"
     return words or _UNDECIDED
 
 
@@ -69,6 +79,8 @@ def _criteria_words(determinations: Sequence[Determination]) -> str:
     total = len(statuses)
     if not total:
         return ""
+    if all(map(_by_an_alternative, determinations)):
+        return "criteria met"
     count = list(statuses.values()).count
     still_open, not_met = count(Status.UNKNOWN), count(Status.NOT_MET)
     noun = "criterion" if total == 1 else "criteria"
@@ -87,6 +99,13 @@ def _root_children(determination: Determination) -> list[Verdict]:
         return []
     children = (one for one in determination.criteria if one.parent == root.id)
     return [one for one in children if one.status is not Status.NOT_APPLICABLE]
+
+
+def _by_an_alternative(determination: Determination) -> bool:
+    """Whether one of several alternatives met the root: the others are moot then, and nobody asks about them."""
+    root = determination.root
+    met = root is not None and root.status is Status.MET
+    return met and any(one.status is not Status.MET for one in _root_children(determination))
 
 
 def _few(codes: Sequence[str]) -> str:
@@ -123,6 +142,7 @@ class _Body(NamedTuple):
     """What is said of an order, part by part."""
 
     verdict: str = ""
+    reasons: tuple[str, ...] = ()
     exclusions: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
@@ -135,10 +155,13 @@ def item_words(determination: Determination) -> str:
 
 
 def _body(order: str, determination: Determination) -> _Body:
-    documents = [one for one in determination.documents if one.status != "not-applicable"]
+    # of what is not covered nothing is asked for
+    asked_for = determination.documents if determination.covered != "not-covered" else ()
+    documents = [one for one in asked_for if one.status != "not-applicable"]
     documents.sort(key=lambda one: (one.status == "on-file", not one.counts))
     return _Body(
-        verdict=" ".join([f"{escaped(verdict_words(determination))}.", *map(_sentence, determination.reason)]),
+        verdict=f"{escaped(verdict_words(determination))}.",
+        reasons=tuple(map(_sentence, determination.reason)),
         exclusions=tuple(map(_exclusion, determination.exclusions)),
         criteria=tuple(_criteria(order, determination)),
         documents=tuple(map(_document, documents)),
@@ -146,16 +169,18 @@ def _body(order: str, determination: Determination) -> _Body:
 
 
 def _shared(bodies: Sequence[_Body]) -> _Body:
-    """The criteria and documents that stand alike for all these orders."""
+    """The reasons, criteria and documents that stand alike for all these orders."""
     first, *others = bodies
     return _Body(
+        reasons=tuple(line for line in first.reasons if all(line in one.reasons for one in others)),
         criteria=tuple(line for line in first.criteria if all(line in one.criteria for one in others)),
         documents=tuple(line for line in first.documents if all(line in one.documents for one in others)),
     )
 
 
 def _written(body: _Body, less: _Body) -> str:
-    parts = [body.verdict] if body.verdict else []
+    said = " ".join([body.verdict, *(line for line in body.reasons if line not in less.reasons)]).strip()
+    parts = [said] if said else []
     for heading, lines, elsewhere in (
         ("Excluded as ordered:", body.exclusions, ()),
         ("Criteria:", body.criteria, less.criteria),
@@ -169,7 +194,10 @@ def _written(body: _Body, less: _Body) -> str:
 
 def _criteria(order: str, determination: Determination) -> Iterator[str]:
     """Each child of the root that applies, with what decided it or would settle it below."""
-    for child in sorted(_root_children(determination), key=lambda one: _TO_DO_FIRST.index(one.status)):
+    children = _root_children(determination)
+    if _by_an_alternative(determination):
+        children = [one for one in children if one.status is Status.MET]
+    for child in sorted(children, key=lambda one: _TO_DO_FIRST.index(one.status)):
         below = _below(child, order, determination.criteria)
         yield "\n".join([f"- {_leaf(child)}", *(f"  - {line}" for line in below)])
     root = determination.root
@@ -187,7 +215,9 @@ def _below(group: Verdict, order: str, criteria: Sequence[Verdict]) -> Iterator[
     leaves = []
     for one in criteria:
         if one.parent in inside:
-            inside.add(one.id)
+            # what stands in a group that is decided otherwise, or that may never apply, settles nothing here
+            if one.status is group.status and not one.may_not_apply:
+                inside.add(one.id)
             # a group says why only where it has a demand of its own, beside its children
             if one.status is group.status and (one.reason or not one.group):
                 leaves.append(one)

@@ -117,9 +117,10 @@ _NOTHING_LACKING = ("on-file", "not-applicable")
 def _card(topic: str, payer_name: str, line: str, text: str, said: Sequence[Said]) -> Card:
     orders = dict.fromkeys(one.order for one in said)
     coding = {"system": _CARD_TYPES, "code": topic, "display": _DISPLAYS[topic]}
+    cautions = dict.fromkeys(one.determination.caution for one in said if one.determination.caution)
     return {
         "summary": shortened(plain(line), LONGEST_SUMMARY),
-        "detail": text,
+        "detail": "\n\n".join([text, *map(escaped, cautions)]),
         "indicator": "warning" if any(one.determination.urgent for one in said) else "info",
         "source": {"label": plain(payer_name), "topic": coding},
         "extension": {"davinci-crd.associated-resource": [{"reference": one} for one in orders]},

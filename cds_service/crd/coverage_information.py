@@ -86,7 +86,9 @@ def _determined(determination: Determination) -> Iterator[Extension]:
         yield {"url": "info-needed", "valueCode": code}
     # crd-ci-q6: OTH is explained in a reason
     for text in determination.reason or ((determination.rule_title,) if info_needed else ()):
-        yield {"url": "reason", "valueCodeableConcept": {"text": text}}
+        coding = determination.reason_codings.get(text)
+        concept: dict[str, Any] = {"coding": [coding._asdict()], "text": text} if coding else {"text": text}
+        yield {"url": "reason", "valueCodeableConcept": concept}
     # only a verified address of the payer's document goes out
     if determination.source_url is not None:
         yield _policy_link(determination.source_url)

@@ -99,6 +99,12 @@ def _concept_of(resource: Resource) -> tuple[str | None, Mapping[str, Any]]:
     return element, concept if isinstance(concept, Mapping) else {}
 
 
+def _is_referenced(resource: Resource) -> bool:
+    """Whether what is ordered is named by reference: a concept beside it would be a second choice (FHIR R4, [x])."""
+    element, reference = _CODE_ELEMENTS.get(str(resource.get("resourceType")), (None, None))
+    return reference is not None and reference in resource and element not in resource
+
+
 def _system(resource: Resource) -> str:
     """The spelling of the HCPCS system that this order uses."""
     codings = codings_of(_concept_of(resource)[1])
@@ -230,8 +236,8 @@ def _with_modifier(resource: dict[str, Any], modifier: str, carrier: str, like: 
             named = {"code": like["code"]} if "code" in like else {}
             parameter = {**named, "valueCodeableConcept": {"coding": [coding]}}
             return {**resource, "parameter": [*_listed(resource, "parameter"), parameter]}
-        case _ if element is None:
-            return resource
+        case _ if element is None or _is_referenced(resource):
+            return resource  # nothing here that a modifier could stand beside
         case "glued":
             codings = [_glued(one, modifier) if _is_code(one) else one for one in codings_of(concept)]
         case _:

@@ -1,14 +1,14 @@
-"""Who ordered: the order's requester -> the roles that policies ask about. Pure; says nothing of what a role may do."""
+"""Who ordered: the order's requester -> what policies ask of them. Pure; says nothing of what a role may do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cds_service.fhir.codings import NUCC, canonical_system, codings_of
+from cds_service.fhir.codings import NPI, NUCC, canonical_system, codings_of
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
-from cds_service.fhir.references import literal_reference, own_reference
+from cds_service.fhir.references import literal_reference, own_reference, reference_key
 
 Resource = Mapping[str, Any]
 
@@ -17,10 +17,12 @@ _ELEMENTS = ("requester", "orderer", "prescriber")
 
 
 def requester_of(order: Resource, record: Record) -> dict[str, Any] | None:
-    """The view of an order's requester: `role` (CodeableConcepts) and `reference`; None where none is named.
+    """The view of an order's requester: `role` (CodeableConcepts), `reference` and `generalPractitioner`; None where
+    none is named.
 
     Roles come from PractitionerRole.code, from those codings of its specialty that are provider taxonomy (NUCC is
     asked for there too), and from Practitioner.qualification. Without a readable resource there is no role.
+    `generalPractitioner` is true where the Patient names this person as one, and absent where that is not shown.
     """
     named = next((order[element] for element in _ELEMENTS if isinstance(order.get(element), Mapping)), None)
     if named is None:
@@ -29,13 +31,59 @@ def requester_of(order: Resource, record: Record) -> dict[str, Any] | None:
     reference = literal_reference(named)
     if reference is None or reference.startswith("#"):
         reference = own_reference(found) if found is not None else None
-    view: dict[str, Any] = {"role": list(_roles(found, record, order)) if found is not None else []}
+    view: dict[str, Any] = {"role": list(roles_of(found, record, order)) if found is not None else []}
     if reference is not None:
         view["reference"] = reference
+    if _known_by(named, record, order) & _general_practitioners(record):
+        view["generalPractitioner"] = True
     return view
 
 
-def _roles(found: Resource, record: Record, order: Resource) -> Iterator[Mapping[str, Any]]:
+def _general_practitioners(record: Record) -> set[str]:
+    """Everything by which the people can be known that Patient.generalPractitioner names."""
+    patient = record.patient
+    named = objects_in(patient.get("generalPractitioner")) if patient is not None else ()
+    return {key for one in named for key in _known_by(one, record, patient or {})}
+
+
+def _known_by(reference: Mapping[str, Any], record: Record, within: Resource) -> set[str]:
+    """The keys of the person behind a Reference: its own, that of the Practitioner in a role, and their identifiers.
+
+    An organisation is no person: a clinic that is named as general practitioner does not make everybody in it one.
+    """
+    found = record.resolve(reference, within=within)
+    keys = set(_reference_keys(reference, record))
+    for resource in (found, record.resolve(found.get("practitioner"), within=within) if found is not None else None):
+        if resource is not None and resource.get("resourceType") in _PEOPLE:
+            keys |= {own_reference(resource), *_identifier_keys(objects_in(resource.get("identifier")))}
+    if found is not None and found.get("resourceType") == "PractitionerRole":
+        keys |= set(_reference_keys(found.get("practitioner"), record))
+    return {key for key in keys if key.startswith(_PERSON_KEYS)}
+
+
+_PEOPLE = ("Practitioner", "PractitionerRole")
+_PERSON_KEYS = ("Practitioner/", "PractitionerRole/", "|")
+
+
+def _reference_keys(reference: Any, record: Record) -> Iterator[str]:
+    text = literal_reference(reference)
+    key = reference_key(text, record.base) if text is not None else None
+    if key is not None:
+        yield key
+    if isinstance(reference, Mapping):
+        yield from _identifier_keys(objects_in([reference.get("identifier")]))
+
+
+def _identifier_keys(identifiers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for one in identifiers:
+        system, value = one.get("system"), one.get("value")
+        # only a number of a person's own, given out by nobody twice
+        if isinstance(system, str) and isinstance(value, str) and canonical_system(system) == NPI and value.strip():
+            yield f"|{value.strip()}"
+
+
+def roles_of(found: Resource, record: Record, order: Resource) -> Iterator[Mapping[str, Any]]:
+    """The roles of a Practitioner or PractitionerRole, as CodeableConcepts."""
     if found.get("resourceType") == "PractitionerRole":
         yield from _of_role(found)
         practitioner = record.resolve(found.get("practitioner"), within=order)

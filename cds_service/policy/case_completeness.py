@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from cds_service.fhir.fhirpath import Expression
 from cds_service.fhir.fhirpath.syntax import Binary, Literal, walk
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.policy.case_file import CaseFile
 from cds_service.policy.cases import CaseResult
 from cds_service.policy.items import Reading
 from cds_service.policy.model import Status
-from cds_service.policy.plan import Condition, Policy
+from cds_service.policy.plan import Policy
 
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "=", "!="})
 # just above, just below: nearer than the next whole number of the measure
@@ -55,7 +54,8 @@ def _criteria_gaps(policy: Policy, file: CaseFile, results: Sequence[CaseResult]
 
 def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
     got = [result.determination for result in results if result.determination is not None]
-    rules = {one.authorization_rule for one in got}
+    # a row that gives a part of the answer and lets the walk go on has decided that part
+    rules = {rule for one in got for rule in (one.authorization_rule, *one.rules_before)}
     fired = {exclusion.id for one in got for exclusion in one.exclusions}
     advice = {item.id for one in got for item in one.advice}
     documents = {(document.id, document.status) for one in got for document in one.documents}
@@ -71,24 +71,13 @@ def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
 def thresholds(policy: Policy) -> set[Quantity]:
     """Every quantity that a condition of the policy compares a value with."""
     found = set()
-    for expression in _expressions(policy):
+    for expression in policy.expressions():
         for node in walk(expression.ast):
             if isinstance(node, Binary) and node.operator in _COMPARISONS:
                 for side in (node.left, node.right):
                     if isinstance(side, Literal) and isinstance(side.value, Quantity):
                         found.add(side.value)
     return found
-
-
-def _expressions(policy: Policy) -> Iterator[Expression]:
-    conditions: list[Condition | None] = [row.condition for row in policy.rows]
-    for criterion in policy.criteria.values():
-        conditions += [criterion.applicability, criterion.start]
-    conditions += [one.condition for one in policy.exclusions.values()]
-    conditions += [one.condition for one in policy.advice]
-    yield from (expression for one in conditions if one is not None for expression in one.expressions)
-    for fact in policy.facts.values():
-        yield from (one for one in (fact.expression, fact.where) if one is not None)
 
 
 def _threshold_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:

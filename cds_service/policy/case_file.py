@@ -18,8 +18,8 @@ from cds_service.policy.faults import did_you_mean
 
 _FILE_KEYS = ("cases", "unreachable")
 _CASE_KEYS = (
-    "name", "on", "at", "order", "facts", "chart", "answers", "coverage", "patient", "encounter", "requester", "draft",
-    "not-looked-up", "each", "expect",
+    "name", "on", "at", "order", "facts", "chart", "answers", "coverage", "patient", "encounter", "requester",
+    "performer", "draft", "not-looked-up", "each", "expect",
 )  # fmt: skip
 # in a case with `each`, stands for one value after the other
 _EACH = "$each"
@@ -29,9 +29,10 @@ ORDER_KEYS = (
 )  # fmt: skip
 EXPECT_KEYS = (
     "statement", "covered", "paNeeded", "docNeeded", "infoNeeded", "rule", "reason", "criteria", "documents",
-    "exclusions", "advice", "suggestions", "evidence", "candidates", "conflicts", "says",
+    "exclusions", "advice", "suggestions", "evidence", "candidates", "conflicts", "says", "reasonCodes",
 )  # fmt: skip
-_ANSWERS = ("yes", "no", "dont-know")
+# yes, no, dont-know, or the code of a choice: whether the plan reads such a code is known only beside the plan
+_ANSWER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Case:
     patient: Mapping[str, Any] = field(default_factory=dict)
     encounter: Mapping[str, Any] | None = None
     requester: tuple[str, ...] | None = None
+    general_practitioner: bool = False
+    performer: Mapping[str, Any] | None = None
     draft: tuple[Mapping[str, Any], ...] = ()
     not_looked_up: Mapping[str, str] = field(default_factory=dict)
     whole_chart: bool = False
@@ -180,6 +183,14 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
     chart = _chart(raw.get("chart"), where, charts, problems)
     at = _moment(raw.get("at"), on, where, problems)
     requester = raw.get("requester")
+    principal = False
+    if isinstance(requester, Mapping):
+        _unknown(requester, ("role", "general-practitioner"), where, problems)
+        principal = requester.get("general-practitioner") is True
+        requester = requester.get("role", [])
+    performer = raw.get("performer")
+    if performer is not None:
+        _unknown(performer, ("role", "network"), where, problems)
     case = Case(
         name=str(raw.get("name")),
         where=where,
@@ -194,6 +205,8 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
         patient=raw.get("patient") or {},
         encounter=raw.get("encounter"),
         requester=(requester,) if isinstance(requester, str) else tuple(requester) if requester is not None else None,
+        general_practitioner=principal,
+        performer=performer,
         draft=drafts,
         not_looked_up=raw.get("not-looked-up") or {},
         whole_chart=isinstance(raw.get("chart"), str),
@@ -228,10 +241,11 @@ def _answers(raw: Mapping[str, Any], where: str, problems: list[Problem]) -> dic
     found = {}
     for name, one in raw.items():
         value, authored = (one.get("value"), one.get("authored")) if isinstance(one, Mapping) else (one, None)
-        if value not in _ANSWERS:
-            problems.append(Problem("invalid", where, f"answer to {name}: {value!r}", "yes, no or dont-know"))
+        if not (isinstance(value, str) and _ANSWER.fullmatch(value)):
+            fix = "yes, no or dont-know, or the code of a choice"
+            problems.append(Problem("invalid", where, f"answer to {name}: {value!r}", fix))
             continue
         if isinstance(authored, date) and not isinstance(authored, datetime):
             authored = datetime.combine(authored, time(12))
-        found[name] = (str(value), authored)
+        found[name] = (value, authored)
     return found

@@ -14,6 +14,7 @@ from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import parse_quantity
 from cds_service.fhir.record import Record
 from cds_service.policy.case_file import Case
+from cds_service.policy.choices import unread_answers
 from cds_service.policy.criteria import Verdicts
 from cds_service.policy.determination import determine
 from cds_service.policy.items import Reading
@@ -24,6 +25,8 @@ from cds_service.policy.views import VALUE_TYPES
 
 _PATIENT = "p1"
 _AMOUNT = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*(\S.*)$")
+# the element that says what is ordered, where it is not `code`
+_CONCEPT_OF = {"DeviceRequest": "codeCodeableConcept", "MedicationRequest": "medicationCodeableConcept"}
 _UNITS = {"mmHg": "mm[Hg]"}
 
 
@@ -81,7 +84,7 @@ def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
         "suggestions": suggestions,
         "rule": {row.id for row in policy.rows},
         **{key: set(policy.criteria) for key in ("evidence", "candidates", "conflicts")},
-        "says": judged,
+        "says": judged | {one.id for one in policy.advice},
     }
     found = []
     for member, ids in held.items():
@@ -89,7 +92,7 @@ def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
         for name in [named] if isinstance(named, str) else named:
             if str(name).removeprefix("no ") not in ids and not str(name).startswith("ask."):
                 found.append(f"{member}: the plan has no '{str(name).removeprefix('no ')}'")
-    return tuple(found)
+    return (*found, *unread_answers(case.answers, policy))
 
 
 class _CaseFault(Exception):
@@ -127,7 +130,8 @@ def situation_of(case: Case, policy: Policy) -> Situation:
         encounter=encounter,
         coverage={"payer": policy.payer, **case.coverage},
         requester=_requester(case),
-        answers={name: Answer(value, authored) for name, (value, authored) in case.answers.items()},  # type: ignore[arg-type]
+        performer=_performer(case),
+        answers={name: Answer(value, authored) for name, (value, authored) in case.answers.items()},
         not_looked_up=case.not_looked_up,
         stubs={name: _stub(name, value, policy, line, case.on) for name, value in case.facts.items()},
     )
@@ -162,7 +166,7 @@ def _order(raw: Mapping[str, Any], identity: str, case: Case, patient: str) -> d
     if "text" in raw:
         concept["text"] = raw["text"]
     if concept:
-        order["codeCodeableConcept" if kind == "DeviceRequest" else "code"] = concept
+        order[_CONCEPT_OF.get(kind, "code")] = concept
     if "reason" in raw:
         reasons = raw["reason"] if isinstance(raw["reason"], list) else [raw["reason"]]
         order["reasonCode"] = [one if isinstance(one, Mapping) else _concept(str(one), ICD10CM) for one in reasons]
@@ -173,14 +177,28 @@ def _order(raw: Mapping[str, Any], identity: str, case: Case, patient: str) -> d
         else:
             order["quantityQuantity"] = flow
     timing = _timing(raw)
-    if timing:
+    if kind == "MedicationRequest":
+        order.update(_dosage(raw, timing))
+    elif timing:
         order["occurrenceTiming"] = timing
     elif "starts" in raw or "ends" in raw:
         ends = {"start": raw.get("starts"), "end": raw.get("ends")}
         order["occurrencePeriod"] = {name: value for name, value in ends.items() if value}
     if raw.get("as-needed"):
         order["asNeededBoolean"] = True
-    return {**order, **raw.get("resource", {})}
+    given = raw.get("resource", {})
+    dosage = {name: order[name] for name in ("dosageInstruction",) if name in order}
+    return {**order, **given, **dosage}
+
+
+def _dosage(raw: Mapping[str, Any], timing: dict[str, Any]) -> dict[str, Any]:
+    """Timing, first and last day of a MedicationRequest, which has them in its dosage: the first of those given."""
+    bounds = {name: value for name, key in (("start", "starts"), ("end", "ends")) if (value := raw.get(key))}
+    timing = timing or ({"repeat": {"boundsPeriod": bounds}} if bounds else {})
+    if not timing:
+        return {}
+    first, *more = raw.get("resource", {}).get("dosageInstruction") or [{}]
+    return {"dosageInstruction": [{"timing": timing, **first}, *more]}
 
 
 def _timing(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +231,29 @@ def _encounter(case: Case, patient: str) -> dict[str, Any] | None:
 def _requester(case: Case) -> dict[str, Any] | None:
     if case.requester is None:
         return None
-    return {"role": [_concept(one, NUCC) for one in case.requester], "reference": "PractitionerRole/r1"}
+    principal = {"generalPractitioner": True} if case.general_practitioner else {}
+    return {"role": _provider_roles(case.requester), "reference": "PractitionerRole/r1", **principal}
+
+
+def _performer(case: Case) -> dict[str, Any] | None:
+    """A network is a payer's id, or a payer and the programme that its name says: `payer programme`."""
+    if case.performer is None:
+        return None
+    networks = []
+    for n, network in enumerate(_listed(case.performer.get("network")), 1):
+        payer, _, programme = str(network).partition(" ")
+        said = {"payer": payer, "programme": [programme] if programme else []} if payer != "other" else {}
+        networks.append({"reference": f"Organization/network-{n}", "name": str(network), **said})
+    roles = _provider_roles(_listed(case.performer.get("role")))
+    return {"role": roles, "reference": ["PractitionerRole/performer"], "network": networks}
+
+
+def _provider_roles(codes: Sequence[Any]) -> list[dict[str, Any]]:
+    return [_concept(str(one), NUCC) for one in codes]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 # -- stubbed facts
@@ -283,6 +323,7 @@ def _differences(expect: Mapping[str, Any], got: Determination | None) -> Sequen
         "docNeeded": got.doc_needed,
         "infoNeeded": got.info_needed,
         "exclusions": tuple(one.id for one in got.exclusions),
+        "reasonCodes": tuple(one.code for one in got.reason_codings.values()),
     }
     for name, members in lists.items():
         if name in expect:
@@ -311,9 +352,10 @@ def _differences(expect: Mapping[str, Any], got: Determination | None) -> Sequen
             shown = by_id.get(criterion)
             references = sorted(one.reference for one in getattr(shown, member, ()))
             compare(f"{member} of {criterion}", sorted(wanted or ()), references)
+    texts = {one.id: one.reason for one in got.criteria}
+    texts |= {one.id: one.reason for one in got.documents} | {one.id: one.detail for one in got.advice}
     for name, wanted in (expect.get("says") or {}).items():
-        document = next((one for one in got.documents if one.id == name), None)
-        said = (by_id[name].reason if name in by_id else document.reason if document else "") or ""
+        said = texts.get(name) or ""
         if str(wanted) not in said:
             found.append(f"{name} says: wanted {wanted!r} in {said!r}")
     return found

@@ -35,10 +35,13 @@ class Catalogue:
         )
         self._versions: dict[str, list[Policy]] = {}
         self._by_code: dict[tuple[str, str, Key], set[str]] = {}
+        self._by_type: dict[tuple[str, str], set[str]] = {}
         for policy in sorted(self.policies, key=lambda one: one.start):
             self._versions.setdefault(policy.url, []).append(policy)
             for trigger in policy.triggers:
-                for key in trigger.keys:
+                if trigger.keys is None:
+                    self._by_type.setdefault((policy.payer, trigger.resource_type), set()).add(policy.url)
+                for key in trigger.keys or ():
                     self._by_code.setdefault((policy.payer, trigger.resource_type, key), set()).add(policy.url)
 
     def in_force(self, payer: str, line: OrderLine, on: date) -> tuple[Policy, ...]:
@@ -49,6 +52,7 @@ class Catalogue:
         """
         kind = str(line.resource.get("resourceType"))
         urls = {url for key in line_keys(line) for url in self._by_code.get((payer, kind, key), ())}
+        urls |= self._by_type.get((payer, kind), set())
         versions = [self._on(url, on) for url in sorted(urls)]
         return tuple(one for one in versions if one is not None and one.id not in self.disabled)
 

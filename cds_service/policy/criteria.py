@@ -110,7 +110,7 @@ class Verdicts:
         judged = self._group(criterion) if criterion.group else self._leaf(criterion)
         if applies is None and judged.status is not Status.NOT_APPLICABLE:
             reason = f"Not known whether this applies: {criterion.title}"
-            return judged._replace(status=Status.UNKNOWN, reason=reason, evidence=_NO_EVIDENCE)
+            return judged._replace(status=Status.UNKNOWN, reason=reason, evidence=_NO_EVIDENCE, may_not_apply=True)
         return judged
 
     def criterion_applicability(self, name: str) -> bool | None:
@@ -148,7 +148,11 @@ class Verdicts:
 
     def _answered(self, criterion: Criterion, chart: Verdict) -> Verdict:
         answer = self.situation.answers.get(criterion.id)
-        return chart if answer is None else self._weigh(criterion, chart, answer)
+        if answer is None:
+            return chart
+        if criterion.reads_own_answer:
+            return chart._replace(reason=words.with_answer(chart, answer, self.situation))
+        return self._weigh(criterion, chart, answer)
 
     def _demand(self, criterion: Criterion) -> Verdict:
         """A `start` condition, judged on the chart alone."""
@@ -200,12 +204,12 @@ class Verdicts:
     def _weigh(self, criterion: Criterion, chart: Verdict, answer: Answer) -> Verdict:
         """The newer of chart and answer; a disagreement is said (docs/how-it-decides.md, Answers)."""
         match answer.value:
-            case "dont-know":
-                return chart
             case "yes":
                 answered = Status.MET
             case "no":
                 answered = Status.NOT_MET
+            case _:  # dont-know; or the code of a choice, which expressions read and which is no verdict by itself
+                return chart
         day = answer.authored.date() if answer.authored else self.situation.asked_at.date()
         said = f"answered {answer.value} on {day.isoformat()}"
         source = Evidence(answer.reference, said) if answer.reference else None
@@ -339,7 +343,7 @@ class Verdicts:
             return plain._replace(status="not-applicable")
         if applies is None:
             # nobody is sent for a paper that may not be wanted
-            plain = plain._replace(counts=False, reason=f"Not known whether this is wanted: {document.title}")
+            plain = plain._replace(counts=False, reason="Not known whether this is wanted")
         gathered = [self.facts.gathered(one) for one in document.inputs]
         found = [item for one in gathered for item in one.items]
         signed = [item for item in found if not (isinstance(item, dict) and item.get("signed") is False)]
@@ -354,6 +358,9 @@ class Verdicts:
         if found:
             reason = f"{words.evidence(found[0], self.situation).display}: preliminary, not yet signed"
             return plain._replace(status="unsigned", reason=reason, evidence=tuple(map(self._evidence, found)))
+        beside = words.not_in_time(document, self.facts)
+        if beside is not None:
+            return plain._replace(reason=plain.reason or beside.reason, evidence=(beside.evidence,))
         stale = [item for one in gathered for item in one.stale] or self._too_old_for(document.start)
         if stale:
             reason = f"{words.evidence(stale[0], self.situation).display}: older than the payer accepts"

@@ -14,6 +14,7 @@ from cds_service.policy.model import (
     Change,
     Determination,
     ExclusionVerdict,
+    ReasonCoding,
     Situation,
     Status,
     Suggestion,
@@ -40,7 +41,7 @@ def determine(policy: Policy, situation: Situation) -> Determination | None:
 
 
 def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Determination:
-    row, outcome = _walk(policy, situation, verdicts)
+    row, outcome, before = _walk(policy, situation, verdicts)
     judged = {name: verdicts.criterion(name) for name in policy.criteria} if row.criteria else {}
     asked = asked_about(policy, judged) if judged else frozenset()
     line = situation.line
@@ -58,8 +59,10 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         pa_needed=outcome.pa_needed or "conditional",
         authorization_rule=row.id,
         rule_title=row.title,
+        rules_before=before,
         info_needed=outcome.info_needed,
         reason=outcome.reason,
+        reason_codings={text: ReasonCoding(*coding) for text, coding in outcome.codings.items()},
         doc_needed=_doc_needed(outcome, bool(asked), verdicts, policy) if row.criteria else (),
         criteria=tuple(_marked(judged, asked, policy)),
         documents=tuple(verdicts.document(name) for name in policy.documents) if row.criteria else (),
@@ -67,6 +70,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         advice=_advice(policy, verdicts, short=not row.criteria),
         questionnaire=policy.questionnaire if row.criteria else None,
         urgent=policy.urgent,
+        caution=policy.caution,
         faults=tuple(verdicts.facts.faults),
     )
 
@@ -96,7 +100,7 @@ def _speaks(policy: Policy, situation: Situation, verdicts: Verdicts) -> bool:
     return any(
         verdicts.truth(trigger.condition) is True
         for trigger in policy.triggers
-        if trigger.resource_type == kind and not codes.isdisjoint(trigger.keys)
+        if trigger.resource_type == kind and (trigger.keys is None or not codes.isdisjoint(trigger.keys))
     )
 
 
@@ -114,11 +118,14 @@ def line_keys(line: Any) -> list[tuple[str, str]]:
     return keys
 
 
-def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row, Outcome]:
+def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row, Outcome, tuple[str, ...]]:
+    """The row that ends the walk, what the rows together give, and the rows above that gave a part of it."""
+    before: list[str] = []
     covered: str | None = None
     pa_needed: str | None = None
     info: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    codings: dict[str, tuple[str, str]] = {}
     row = policy.rows[-1]
     for row in policy.rows:
         answer = verdicts.truth(row.condition)
@@ -138,9 +145,11 @@ def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row
         pa_needed = pa_needed or gives.pa_needed
         info += tuple(one for one in gives.info_needed if one not in info)
         reasons += tuple(one for one in said if one not in reasons)
+        codings |= {text: coding for text, coding in gives.codings.items() if text in said}
         if answer is None or (covered is not None and pa_needed is not None):
             break
-    return row, Outcome(covered, pa_needed, info, reasons)
+        before.append(row.id)
+    return row, Outcome(covered, pa_needed, info, reasons, codings), tuple(before)
 
 
 def _row_words(row: Row, gives: Outcome, verdicts: Verdicts) -> tuple[str, ...]:
@@ -199,5 +208,6 @@ def _advise(item: AdviceItem, verdicts: Verdicts) -> Advice:
 
 
 def _item_words(line: Any) -> str:
-    text = concept_words(line.resource.get("codeCodeableConcept") or line.resource.get("code"))
+    stated = (line.resource.get(name) for name in ("codeCodeableConcept", "code", "medicationCodeableConcept"))
+    text = concept_words(next((one for one in stated if one), None)) or line.get("conceptText")
     return text or line.get("code", {}).get("code", "order")

@@ -10,6 +10,7 @@ from typing import Any
 
 from cds_service.fhir.elements import ElementTable
 from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type
+from cds_service.fhir.fhirpath.syntax import Literal, walk
 from cds_service.policy.extensions import extension, extensions, known_extensions
 from cds_service.policy.fact_graph import joined, reach, reads_of, rests_on
 from cds_service.policy.facts import CONTEXT
@@ -362,6 +363,18 @@ class FactReader:
     def reach(self, expressions: Iterable[Expression]) -> Reach:
         """What conditions rest on, through their value facts down to items, verdicts and context."""
         return reach(expressions, self._facts, self.verdicts)
+
+    def names_in_answers(self, condition: Condition | None, name: str) -> bool:
+        """Whether a condition, or a value fact behind it, looks for the answer to `name` in %answers."""
+        if condition is None or "answers" not in condition.reach.context:
+            return False
+        behind = (self._facts[one].expression for one in condition.reach.values)
+        return any(
+            isinstance(node, Literal) and node.value == name
+            for expression in (*condition.expressions, *behind)
+            if expression is not None and "answers" in expression.reads
+            for node in walk(expression.ast)
+        )
 
     def rests_on(self) -> dict[str, frozenset[str]]:
         """Fact or context name -> the resource types whose failed look-up leaves it empty."""

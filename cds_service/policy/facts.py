@@ -12,6 +12,7 @@ from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
 from cds_service.fhir.fhirpath import EvaluationFault, Expression
+from cds_service.policy.calendar_view import calendar_view
 from cds_service.policy.items import item_date, retrieve
 from cds_service.policy.model import Situation
 from cds_service.policy.plan import Fact, Policy
@@ -23,13 +24,14 @@ MOST_STALE = 3
 
 @dataclass(slots=True)
 class Gathered:
-    """One fact. `items` are evidence; `candidates` might be; `older` were cut by the limit; `stale` lie outside the
-    window; `unusable` says in words what could not be used."""
+    """One fact. `items` are evidence; `candidates` might be; `older` were cut by the limit; `stale` lie before the
+    window, or have no date; `later` lie behind it; `unusable` says in words what could not be used."""
 
     items: list[Any] = field(default_factory=list)
     candidates: list[Any] = field(default_factory=list)
     older: list[Any] = field(default_factory=list)
     stale: list[Any] = field(default_factory=list)
+    later: list[Any] = field(default_factory=list)
     unusable: list[str] = field(default_factory=list)
 
 
@@ -67,6 +69,8 @@ class Facts(dict[str, list[Any]]):
 
     def _work_out(self, name: str) -> list[Any]:
         fact = self.policy.facts.get(name)
+        if name == "calendar":
+            return [calendar_view(self.situation)]  # a view that few policies read
         if fact is None:
             return [self._verdict_view(name)]
         if not fact.is_value:
@@ -178,7 +182,7 @@ class Facts(dict[str, list[Any]]):
         return kept
 
     def _still_wanted(self, fact: Fact, stale: list[Any]) -> list[Any]:
-        """Of the items that are too old, those that the filter would not turn away."""
+        """Of the items outside the window, those that the filter would not turn away."""
         if fact.where is None or not stale:
             return stale
         return [item for item in stale if self._passes(fact.where, item) is not False]
@@ -191,7 +195,7 @@ class Facts(dict[str, list[Any]]):
             return None
 
     def _in_window(self, fact: Fact, items: list[Any], gathered: Gathered) -> tuple[list[Any], list[Any]]:
-        """The items in time, and those of which it cannot be said; what is too old is kept aside in `gathered`."""
+        """The items in time, and those of which it cannot be said; the others are kept aside in `gathered`."""
         start, end, known = self.window_of(fact)
         if not known:
             return [], items
@@ -205,8 +209,11 @@ class Facts(dict[str, list[Any]]):
                 doubtful.append(item)  # a partial date, some of whose days are in time
             elif when is None or (start is not None and when.last_day < start.first_day):
                 gathered.stale.append(item)
+            else:
+                gathered.later.append(item)
         # only the newest are ever spoken of
         gathered.stale = sorted(gathered.stale, key=_age, reverse=True)[:MOST_STALE]
+        gathered.later = sorted(self._still_wanted(fact, gathered.later), key=_age, reverse=True)[:MOST_STALE]
         return kept, doubtful
 
     def window_of(self, fact: Fact) -> tuple[FhirDate | None, FhirDate | None, bool]:
@@ -323,6 +330,7 @@ def _context(situation: Situation) -> dict[str, list[Any]]:
         "coverage": [situation.coverage],
         "requester": [situation.requester] if situation.requester is not None else [],
     }
+    context["performer"] = [situation.performer] if situation.performer is not None else []
     context["answers"] = [{"linkId": name, "value": answer.value} for name, answer in situation.answers.items()]
     return context
 
@@ -337,5 +345,7 @@ CONTEXT = (
     "encounter",
     "coverage",
     "requester",
+    "performer",
     "answers",
+    "calendar",
 )

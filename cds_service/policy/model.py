@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from cds_service.fhir.record import Record
+from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 from cds_service.policy.order_line import OrderLine
 
 
@@ -54,6 +55,7 @@ class Verdict(NamedTuple):
     asked: bool = False
     group: bool = False
     open_demand: bool = False  # a group whose own condition, beside its children, is still unknown
+    may_not_apply: bool = False  # open because it is not known whether the question arises at all
     hint: str | None = None  # how to mend it on the order, where that is the cure
 
 
@@ -75,6 +77,13 @@ class ExclusionVerdict(NamedTuple):
     status: ExclusionStatus
     reason: str | None = None
     evidence: tuple[Evidence, ...] = ()
+
+
+class ReasonCoding(NamedTuple):
+    """The code of a reason, for those who read no words."""
+
+    system: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +133,12 @@ class Determination:
     on_date: date
     covered: str
     pa_needed: str
-    authorization_rule: str
+    authorization_rule: str  # the row that ended the walk
     rule_title: str
+    rules_before: tuple[str, ...] = ()  # rows above it that gave a part of the answer
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
+    reason_codings: Mapping[str, ReasonCoding] = field(default_factory=dict)  # by the reason that each belongs to
     doc_needed: tuple[str, ...] = ()
     criteria: tuple[Verdict, ...] = ()
     documents: tuple[DocumentVerdict, ...] = ()
@@ -135,6 +146,7 @@ class Determination:
     advice: tuple[Advice, ...] = ()
     questionnaire: str | None = None
     urgent: bool = False
+    caution: str | None = None  # of the policy as a whole; every card says it
     faults: tuple[str, ...] = ()  # ours, for the log: conditions that could not be worked out
 
     @property
@@ -145,9 +157,12 @@ class Determination:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A clinician's answer to a criterion's question."""
+    """A clinician's answer: yes, no or dont-know to a criterion's question, or the code of a choice.
 
-    value: Literal["yes", "no", "dont-know"]
+    A choice (which of two kinds of monitoring) meets no criterion by itself: expressions read it.
+    """
+
+    value: str
     authored: datetime | None = None
     reference: str | None = None  # the QuestionnaireResponse it stands in
 
@@ -157,8 +172,8 @@ class Situation:
     """All that a determination may look at, for one order line under one coverage.
 
     `line` and `draft` are order-line views (see policy/order_line.py); `draft` holds the other lines of the draft.
-    `coverage` and `requester` are views as plan-format has them. `not_looked_up` names the resource types whose
-    look-up failed or was not made: facts that rest on them are empty even where absence would otherwise count.
+    `coverage`, `requester` and `performer` are views as plan-format has them. `not_looked_up` names the resource types
+    whose look-up failed or was not made: facts that rest on them are empty even where absence would otherwise count.
     """
 
     record: Record
@@ -170,6 +185,8 @@ class Situation:
     encounter: Mapping[str, Any] | None = None
     coverage: Mapping[str, Any] = field(default_factory=dict)
     requester: Mapping[str, Any] | None = None
+    performer: Mapping[str, Any] | None = None
+    business_hours: BusinessHours = STANDARD_HOURS
     answers: Mapping[str, Answer] = field(default_factory=dict)
     not_looked_up: Mapping[str, str] = field(default_factory=dict)  # resource type -> why, in words
     stubs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # facts given by a policy case

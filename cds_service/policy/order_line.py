@@ -17,6 +17,7 @@ from cds_service.fhir.references import literal_reference, own_reference, refere
 
 Resource = Mapping[str, Any]
 
+_HOUR = 3_600_000_000  # in microseconds, as dates count them
 # HCPCS: two letters or digits are a modifier, five characters a code
 _MODIFIER = re.compile(r"^[A-Z0-9]{2}$")
 # HCPCS modifiers of equipment: rented (by the month, part of one, against the price, or which month it is), and bought
@@ -29,7 +30,7 @@ _NOT_A_REASON = frozenset(
 )
 # FHIR R4 CRD (2.2): further codings under which the ordered thing may be billed
 _BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
-_LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces")
+_LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces", "priorPrescription")
 
 
 class OrderLine(dict[str, Any]):
@@ -176,7 +177,7 @@ def _transaction(modifiers: frozenset[str]) -> str | None:
 
 
 def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
-    """firstDay, lastDay, duration, frequency and hoursPerDay, where the order states them."""
+    """firstDay and its month, lastDay, duration, frequency and hoursPerDay, where the order states them."""
     period = _object(resource.get("occurrencePeriod"))
     dosage = next(iter(objects_in(resource.get("dosageInstruction"))), {})
     timing = _object(resource.get("occurrenceTiming")) or _object(dosage.get("timing"))
@@ -189,7 +190,10 @@ def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
     # a start that is there and cannot be read is not the order date: nobody knows when it begins
     first = FhirDate.of_day(fallback_day) if stated is None else _as_day(stated)
     found: dict[str, Any] = {"firstDay": first} if first is not None else {}
-    duration = parse_quantity(repeat["boundsDuration"]) if isinstance(repeat.get("boundsDuration"), dict) else None
+    if first is not None and first.precision != "year" and first.first_day != date.max:
+        found["month"] = parse_date(first.text[:7])
+    length = parse_quantity(repeat["boundsDuration"]) if isinstance(repeat.get("boundsDuration"), dict) else None
+    duration = length or _between(period) or _between(bounds)
     last = next((day for one in (period.get("end"), bounds.get("end")) if (day := _as_day(one))), None)
     if duration is not None:
         found["duration"] = duration
@@ -209,6 +213,17 @@ def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
         if words:
             found["frequency"] = words
     return found
+
+
+def _between(period: Mapping[str, Any]) -> Quantity | None:
+    """The length of a period whose ends both say the time of day; days alone say no length in hours."""
+    ends = [parse_date(text) if isinstance(text := period.get(name), str) else None for name in ("start", "end")]
+    start, end = ends
+    if start is None or end is None or not (start.is_datetime and end.is_datetime):
+        return None
+    if start.has_offset is not end.has_offset or end.low < start.low:
+        return None
+    return Quantity(Decimal(end.low - start.low) / _HOUR, "h")
 
 
 def _last_day(first: FhirDate, duration: Quantity) -> FhirDate | None:

@@ -19,6 +19,7 @@ _PARTS: Mapping[str, str] = {
     "name": "valueString",
     "word": "valueString",
     "alias": "valueString",
+    "note": "valueString",  # where it is known from, for those who read the file
 }
 
 
@@ -62,7 +63,8 @@ def read_payer(insurance_plan: Mapping[str, Any], where: str) -> tuple[Payer | N
 
     The payer is `id` and `name`, known by `name`, `alias` and `identifier`. Each extension `programme` is a
     product or programme: `code` 1..1, `name` 1..1, `word` 0..* (what Coverage.class or Coverage.type says),
-    `alias` 0..* (the name under which a payer organisation of that programme appears).
+    `alias` 0..* (the name under which a payer organisation of that programme appears), `note` 0..* (where this is
+    known from; nothing reads it).
     """
     reading = _Reading(insurance_plan, where)
     payer = reading.payer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -109,6 +109,7 @@ class Criterion:
     any: bool
     own_inputs: tuple[str, ...]
     citations: tuple[Citation, ...]
+    reads_own_answer: bool = False  # its conditions say what the clinician's answer to it means
 
     @property
     def group(self) -> bool:
@@ -123,6 +124,7 @@ class Outcome:
     pa_needed: str | None = None
     info_needed: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
+    codings: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # reason -> (system, code), where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Trigger:
     """Which orders the policy speaks of: a resource type, codes, and a three-valued condition on the line."""
 
     resource_type: str
-    keys: frozenset[Key]
+    keys: frozenset[Key] | None  # None: whatever its code, the condition alone says
     condition: Condition | None
 
 
@@ -206,6 +208,7 @@ class Policy:
     start: date
     retired: bool
     urgent: bool
+    caution: str | None  # what every card of the policy says of it
     triggers: tuple[Trigger, ...]
     rows: tuple[Row, ...]
     criteria: Mapping[str, Criterion]  # in plan order; the first is the root
@@ -231,3 +234,16 @@ class Policy:
     @property
     def root(self) -> str:
         return next(iter(self.criteria))
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression by which the policy judges: of its conditions, and of its facts and their filters."""
+        conditions: list[Condition | None] = [row.condition for row in self.rows]
+        for criterion in self.criteria.values():
+            conditions += [criterion.applicability, criterion.start]
+        conditions += [one.condition for one in self.exclusions.values()]
+        for document in self.documents.values():
+            conditions += [document.applicability, document.start]
+        conditions += [one.condition for one in self.advice]
+        yield from (expression for one in conditions if one is not None for expression in one.expressions)
+        for fact in self.facts.values():
+            yield from (one for one in (fact.expression, fact.where) if one is not None)

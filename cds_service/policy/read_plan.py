@@ -181,6 +181,7 @@ class _PlanReader:
             start=start,
             retired=self.resource["status"] == "retired",
             urgent=self.parts["authorization"][1].get("priority") == "urgent",
+            caution=self.parts["authorization"][1].get("textEquivalent"),
             triggers=triggers,
             rows=rows,
             criteria=criteria,
@@ -296,6 +297,7 @@ class _PlanReader:
             any=any_of,
             own_inputs=tuple(one["id"] for one in action.get("input", []) if "id" in one),
             citations=self.actions.citations(action, path),
+            reads_own_answer=self.facts.names_in_answers(conditions["start"], name),
         )
         found[name] = criterion
         for n, child in enumerate(children):

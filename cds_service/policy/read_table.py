@@ -46,11 +46,12 @@ class TableReader:
                         f"'{kind}' is no order",
                         did_you_mean(kind, REQUESTS, "see CRD"),
                     )
-                keys = self.facts.code_filter(data, f"{at}.data[{m}]")
-                if keys is None:
-                    self.faults.add(f"{at}.data[{m}]", "no codes", "add a codeFilter with a pinned value set")
+                filtered = self.facts.code_filter(data, f"{at}.data[{m}]")
+                if filtered is None and ("codeFilter" in data or condition is None):
+                    fix = "add a codeFilter with a pinned value set, or a condition that says which orders are meant"
+                    self.faults.add(f"{at}.data[{m}]", "no codes", fix)
                     continue
-                yield Trigger(kind, keys[1], condition)
+                yield Trigger(kind, filtered[1] if filtered else None, condition)
 
     def rows(self) -> Iterator[Row]:
         """The rows of the table, from the top."""
@@ -115,6 +116,21 @@ class TableReader:
         info = codes("infoNeeded", _INFO_NEEDED)
         reasons = [one.get("valueCodeableConcept", {}) for one in parts if one.get("url") == "reason"]
         texts = tuple(one["text"] for one in reasons if one.get("text"))
+        codings = dict(self._reason_codings(reasons, path, name))
         if "conditional" in covered + pa_needed and not info:
             self.faults.add(path, f"'{name}': 'conditional' needs infoNeeded", "CRD q3: say what would settle it")
-        return Outcome(covered[0] if covered else None, pa_needed[0] if pa_needed else None, info, texts)
+        return Outcome(covered[0] if covered else None, pa_needed[0] if pa_needed else None, info, texts, codings)
+
+    def _reason_codings(
+        self, reasons: Sequence[Mapping[str, Any]], path: str, name: str
+    ) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Text -> (system, code) of each reason that has a coding beside its text."""
+        for one in reasons:
+            for coding in one.get("coding", [])[:1]:
+                system, code = coding.get("system"), coding.get("code")
+                if not one.get("text"):
+                    self.faults.add(path, f"'{name}': reason without text", "crd-ci-q7: every reason has words")
+                elif not system or not code or len(one["coding"]) > 1:
+                    self.faults.add(path, f"'{name}': reason's coding", "one coding, with system and code")
+                else:
+                    yield one["text"], (system, code)

@@ -16,7 +16,9 @@ _CONTEXT_TYPES = {
     "encounter": Type.of("Encounter"),
     "coverage": Type.of("CoverageView"),
     "requester": Type.of("Requester"),
+    "performer": Type.of("Performer"),
     "answers": Type.of("AnswerView", many=True),
+    "calendar": Type.of("CalendarView"),
 }
 
 

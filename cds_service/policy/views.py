@@ -33,6 +33,7 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "modifier": Field("Coding", many=True),
         "transaction": Field("string"),
         "firstDay": Field("date"),
+        "month": Field("date"),  # the calendar month of firstDay, e.g. 2026-02
         "lastDay": Field("date"),
         "duration": Field("Quantity"),
         "flowRate": Field("Quantity"),
@@ -61,7 +62,30 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "programme": Field("string", many=True),
         "programmeName": Field("string"),
     },
-    "Requester": {"role": Field("CodeableConcept", many=True), "reference": Field("string")},
+    "Requester": {
+        "role": Field("CodeableConcept", many=True),
+        "reference": Field("string"),
+        "generalPractitioner": Field("boolean"),
+    },
+    "Performer": {
+        "role": Field("CodeableConcept", many=True),
+        "reference": Field("string", many=True),
+        "network": Field("NetworkView", many=True),
+    },
+    "NetworkView": {
+        "reference": Field("string"),
+        "name": Field("string"),
+        "payer": Field("string"),
+        "programme": Field("string", many=True),
+    },
+    "CalendarView": {
+        "date": Field("date"),
+        "day": Field("string"),
+        "holiday": Field("string"),
+        "hours": Field("string"),
+        "nextBusinessDay": Field("date"),
+        "businessDayBeforeFirstDay": Field("date"),
+    },
     "AnswerView": {"linkId": Field("string"), "value": Field("string"), "authored": Field("dateTime")},
     # what a condition may read of a criterion, an exclusion or a document
     "CriterionView": {"status": Field("string"), "met": Field("boolean")},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.fhir.codings import codings_of
 from cds_service.fhir.dates import FhirDate
@@ -20,7 +20,7 @@ from cds_service.policy.items import (
     number_words,
     unit_words,
 )
-from cds_service.policy.model import Evidence, Situation, Status, Verdict
+from cds_service.policy.model import Answer, Evidence, Situation, Status, Verdict
 from cds_service.policy.plan import Criterion, Document
 
 _MOST_LISTED = 3
@@ -35,11 +35,12 @@ def evidence(item: Any, situation: Situation) -> Evidence:
         name = concept_words(item.get("type")) or "document"
         return Evidence(item["reference"], f"{name}{_dated(item)}")
     if isinstance(item, OrderLine):
-        code = item.get("code", {}).get("code") or "order"
         return Evidence(
             item["reference"],
-            f"{code} order, {item.get('status', 'status not said')}{_from(item)}",
+            f"{_ordered(item)}, {item.get('status', 'status not said')}{_from(item)}",
         )
+    if isinstance(item, dict) and item.get("resourceType") == "Encounter":
+        return Evidence(own_reference(item), _encounter_words(item))
     if isinstance(item, dict) and "resourceType" in item:
         name = concept_words(item.get("code") or item.get("type")) or item["resourceType"]
         return Evidence(own_reference(item), f"{name}{_dated(item)}")
@@ -48,6 +49,12 @@ def evidence(item: Any, situation: Situation) -> Evidence:
     if isinstance(item, dict):
         return Evidence(own, f"{concept_words(item) or 'coded'}, on {_THIS_ORDER}")
     return Evidence(own, f"{item}, on {_THIS_ORDER}")
+
+
+def _ordered(line: OrderLine) -> str:
+    """What an order is for, in words: its billing code, or (a drug, say) what it calls the thing."""
+    code = line.get("code", {}).get("code")
+    return f"{code} order" if code else line.get("conceptText") or concept_words({"coding": line["concept"]}) or "order"
 
 
 def _from(line: OrderLine) -> str:
@@ -66,13 +73,20 @@ def context_evidence(names: Iterable[str], situation: Situation) -> tuple[Eviden
             born = situation.record.patient.get("birthDate")
             found.append(Evidence(own_reference(situation.record.patient), f"born {born}" if born else "patient"))
         elif name == "encounter" and situation.encounter is not None:
-            kind = situation.encounter.get("class", {}).get("code", "encounter")
-            found.append(Evidence(own_reference(situation.encounter), f"encounter, class {kind}"))
+            found.append(Evidence(own_reference(situation.encounter), _encounter_words(situation.encounter)))
         elif name == "requester" and situation.requester is not None and situation.requester.get("reference"):
             roles = [concept_words(one) for one in situation.requester.get("role", ())]
-            said = ", ".join(one for one in roles if one) or "no role recorded"
+            principal = "the patient's general practitioner" if situation.requester.get("generalPractitioner") else None
+            said = ", ".join(one for one in roles if one) or principal or "no role recorded"
             found.append(Evidence(situation.requester["reference"], said))
+        elif name == "performer" and situation.performer is not None:
+            for network in situation.performer.get("network", ()):
+                found.append(Evidence(network["reference"], network.get("name") or "network"))
     return tuple(dict.fromkeys(found))
+
+
+def _encounter_words(encounter: Mapping[str, Any]) -> str:
+    return f"encounter, class {encounter.get('class', {}).get('code', 'encounter')}"
 
 
 def decided(criterion: Criterion, met: bool, items: list[Any], shown: tuple[Evidence, ...]) -> str:
@@ -108,6 +122,12 @@ def unknown(criterion: Criterion, facts: Facts, holds: Held, candidates: list[An
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
+def with_answer(chart: Verdict, answer: Answer, situation: Situation) -> str:
+    """The reason of a criterion whose condition has read the clinician's answer, with the answer."""
+    day = answer.authored.date() if answer.authored else situation.asked_at.date()
+    return f"{chart.reason} (answered {answer.value.replace('-', ' ')} on {day.isoformat()})"
+
+
 def of_verdicts(read: list[Verdict]) -> str | None:
     """Why a criterion that rests on others stands as it does: each of those that are decided, with its status."""
     said = [f"{one.title}: {_STATUS_WORDS[one.status]}" for one in read if one.status in _STATUS_WORDS]
@@ -119,10 +139,13 @@ _STATUS_WORDS = {Status.MET: "met", Status.NOT_MET: "not met"}
 
 def of_group(own: Verdict, below: Status, children: list[Verdict]) -> str | None:
     """The reason of a group that has a demand of its own: that of the demand, and which members go with it or lack."""
-    if own.status is not Status.MET or below is Status.NOT_MET:
+    if own.status is not Status.MET:
         return own.reason
     named = "; ".join(one.title for one in children if one.status is below)
-    return f"{own.reason}; {'with' if below is Status.MET else 'still open'}: {named}" if named else own.reason
+    return f"{own.reason}; {_MEMBERS[below]}: {named}" if named else own.reason
+
+
+_MEMBERS = {Status.MET: "with", Status.UNKNOWN: "still open", Status.NOT_MET: "lacking"}
 
 
 def not_recorded(criterion: Criterion, candidates: tuple[Evidence, ...]) -> str:
@@ -140,6 +163,37 @@ def once_signed(shown: tuple[Evidence, ...], situation: Situation) -> tuple[Evid
     draft = situation.line.get("status", "draft") == "draft"
     words = "this order, once signed" if draft else _THIS_ORDER
     return tuple(dict.fromkeys(Evidence(own, words) if one.reference == own else one for one in shown))
+
+
+class Beside(NamedTuple):
+    """A document that was found and is not on file, and why."""
+
+    reason: str
+    evidence: Evidence
+
+
+def not_in_time(document: Document, facts: Facts) -> Beside | None:
+    """What was found of a document and is neither in time nor too old: undecided, dated too late, or not dated."""
+    for name in document.inputs:
+        gathered = facts.gathered(name)
+        for item in gathered.candidates:
+            when = item_date(item)
+            vague = when is not None and when.first_day != when.last_day
+            why = "the date does not say whether it is in time" if vague else "it is not settled whether it counts"
+            return _beside(item, why, facts)
+        for item in gathered.later:
+            _, end, _ = facts.window_of(facts.policy.facts[name])
+            last = f"{day_words(end)}, " if end is not None else ""
+            return _beside(item, f"dated after {last}the last day that counts", facts)
+    undated = [item for name in document.inputs for item in facts.gathered(name).stale]
+    if undated and all(item_date(item) is None for item in undated):
+        return _beside(undated[0], "not dated, so it is not known whether it is in time", facts)
+    return None
+
+
+def _beside(item: Any, why: str, facts: Facts) -> Beside:
+    found = evidence(item, facts.situation)
+    return Beside(f"{found.display}: {why}", found)
 
 
 def no_document(document: Document, unread: frozenset[str], unusable: list[str], situation: Situation) -> str:

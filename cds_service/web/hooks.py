@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, request
 from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.web.problems import refusal
 
@@ -25,6 +26,7 @@ def hooks(
     new_id: Callable[[], str],
     public_url: str | None,
     max_body: int,
+    business_hours: BusinessHours,
 ) -> Blueprint:
     """The hook route. `services` tells the hook of each service id, as discovery announces them."""
     blueprint = Blueprint("hooks", __name__)
@@ -46,7 +48,7 @@ def hooks(
         asked = parse_hook_request(body, services[service])
         if isinstance(asked, Problem):
             return refusal(asked)
-        response = answer(asked, catalogue, now(), new_id, policy_page)
+        response = answer(asked, catalogue, now(), new_id, policy_page, business_hours)
         if isinstance(response, Problem):
             return refusal(response)
         _log_faults(response)

@@ -90,3 +90,17 @@ def test_discovery_names_the_services_that_are_answered(client: FlaskClient) -> 
 def test_the_clock_tells_the_day_of_the_services_zone() -> None:
     zone = clock(settings(CDS_TIME_ZONE="America/Chicago"))().tzinfo
     assert str(zone) == "America/Chicago"
+
+
+def test_the_business_hours_of_a_deployment_decide_what_is_after_hours() -> None:
+    infusion = GOLDEN.parents[1] / "home-infusion-two-more-therapies" / "request.json"
+    friday = datetime.fromisoformat("2026-11-20T16:30:00-05:00")
+
+    def note(**environ: str) -> str:
+        app = create_app(settings(**environ), lambda: friday)
+        return str(app.test_client().post(HOOK, data=infusion.read_bytes()).json["cards"][-1]["detail"])
+
+    assert "Ask by 2026-11-23, the last business day before the first day of service (2026-11-24)" in note()
+    assert "Ask by 2026-11-23, the next business day: arranged after working hours" in note(
+        CDS_BUSINESS_HOURS="08:00-16:00"
+    )

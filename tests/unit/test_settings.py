@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import time
 from pathlib import Path
 
 import pytest
 
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import BusinessHours
 from cds_service.settings import SETTINGS, Settings, read_settings
 
 
@@ -29,6 +31,7 @@ def test_an_empty_environment_serves_the_shipped_policies_and_requires_authentic
     assert settings.plans.name == "plans" and settings.plans.is_dir()
     assert settings.valuesets.name == "valuesets" and settings.valuesets.is_dir()
     assert settings.time_zone.key == "America/New_York"
+    assert settings.business_hours == BusinessHours(time(8), time(17))
     assert settings.hook_budget == 4.5
     assert settings.max_body < 10_000_000
     assert settings.public_url is None
@@ -42,6 +45,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_PLANS=str(tmp_path),
         CDS_VALUESETS=str(tmp_path),
         CDS_TIME_ZONE="America/Chicago",
+        CDS_BUSINESS_HOURS="07:30-18:00",
         CDS_DEFAULT_CRD_VERSION="2.2",
         CDS_HOOK_BUDGET="3",
         CDS_DISABLED_POLICIES="acme-cpap, acme-bed",
@@ -53,6 +57,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         plans=tmp_path.resolve(),
         valuesets=tmp_path.resolve(),
         time_zone=settings.time_zone,
+        business_hours=BusinessHours(time(7, 30), time(18)),
         default_crd_version="2.2",
         hook_budget=3.0,
         disabled_policies=frozenset({"acme-cpap", "acme-bed"}),
@@ -76,6 +81,12 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_TIME_ZONE", "Boston"),
         ("CDS_TIME_ZONE", "../zone"),
         ("CDS_TIME_ZONE", "America"),
+        ("CDS_BUSINESS_HOURS", "8-17"),
+        ("CDS_BUSINESS_HOURS", "08:00"),
+        ("CDS_BUSINESS_HOURS", "08:00-24:00"),
+        ("CDS_BUSINESS_HOURS", "17:00-08:00"),
+        ("CDS_BUSINESS_HOURS", "08:00-08:00"),
+        ("CDS_BUSINESS_HOURS", "nine to five"),
         ("CDS_DEFAULT_CRD_VERSION", "2.0.1"),
         ("CDS_HOOK_BUDGET", "0"),
         ("CDS_HOOK_BUDGET", "5.1"),

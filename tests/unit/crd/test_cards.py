@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.crd.card_text import LONGEST_SUMMARY, escaped, summary
+from cds_service.crd.card_text import LONGEST_SUMMARY, detail, escaped, summary
 from cds_service.crd.cards import cards
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.hook_request import Configuration
@@ -91,6 +91,40 @@ def test_orders_that_differ_are_told_apart_in_the_summary() -> None:
     assert summary(both) == "Home oxygen (E1390, E1392): E1390 prior authorization needed, E1392 not covered"
 
 
+def test_orders_that_differ_in_coverage_alone_share_what_is_said_of_authorization() -> None:
+    both = [determination(), determination(code="E1392", covered="conditional", criteria=criteria(a="unknown"))]
+    assert summary(both) == (
+        "Home oxygen (E1390, E1392): prior authorization needed, coverage of E1392 still open; 1 of 1 criterion open"
+    )
+
+
+def test_a_reason_that_holds_for_all_orders_of_a_card_is_said_once() -> None:
+    both = [
+        determination(reason=("Ask the payer",)),
+        determination(code="E1392", item="Portable", reason=("Ask for a referral", "Ask the payer")),
+    ]
+    text = detail([("DeviceRequest/o1", both[0]), ("DeviceRequest/o2", both[1])])
+    assert "(E1390)**: prior authorization needed.\n" in text
+    assert "**Portable (E1392)**: prior authorization needed. Ask for a referral.\n" in text
+    assert text.count("Ask the payer.") == 1 and "**All of these**\n\nAsk the payer." in text
+
+
+def test_where_one_alternative_meets_the_policy_the_others_are_not_spoken_of() -> None:
+    root, *children = criteria(a="met", b="not-met", c="unknown")
+    by_a = determination(criteria=(root._replace(status=Status.MET), *children))
+    assert summary([by_a]) == "Home oxygen (E1390): prior authorization needed; criteria met"
+    text = detail([("DeviceRequest/o1", by_a)])
+    assert "Reason of a" in text
+    assert "Reason of b" not in text and "Reason of c" not in text
+
+
+def test_while_no_alternative_meets_the_policy_all_are_shown() -> None:
+    open_still = determination(criteria=criteria(b="not-met", c="unknown"))
+    assert summary([open_still]).endswith("1 of 2 criteria open, 1 not met")
+    text = detail([("DeviceRequest/o1", open_still)])
+    assert "Reason of b" in text and "Reason of c" in text
+
+
 def test_a_summary_stays_under_140_characters_whatever_the_policy_is_called() -> None:
     long = determination(policy_title="Oxygen " * 60, criteria=criteria(a="unknown"))
     text = summary([long])
@@ -127,6 +161,13 @@ def test_a_card_warns_where_something_is_missing_or_excluded(changes: dict[str, 
 def test_an_urgent_policy_makes_every_card_a_warning() -> None:
     found = dealt(statement(determination(urgent=True, advice=(RENTAL, NOTE))))
     assert [one["indicator"] for one in found] == ["warning", "warning", "warning"]
+
+
+def test_a_caution_of_the_policy_stands_on_every_card_once_and_escaped() -> None:
+    found = dealt(statement(determination(caution="The rule is *old*.", advice=(RENTAL, NOTE))))
+    assert len(found) == 3
+    assert all(one["detail"].count("The rule is \\*old\\*.") == 1 for one in found)
+    assert all(one["detail"].endswith("The rule is \\*old\\*.") for one in found)
 
 
 def test_the_card_links_to_our_page_where_the_payers_address_is_not_verified() -> None:
@@ -217,6 +258,40 @@ def tree() -> tuple[Verdict, ...]:
         Verdict("root.child", "Under 21", Status.NOT_APPLICABLE, parent="root"),
         Verdict("beside", "Room air contraindicated", Status.UNKNOWN, asked=True),
     )  # fmt: skip
+
+
+def test_what_stands_in_a_group_that_may_not_apply_is_not_listed_yet() -> None:
+    judged = (
+        Verdict("root", "All of", Status.UNKNOWN, group=True),
+        Verdict("root.way", "Night or day", Status.UNKNOWN, parent="root", group=True, reason="Not recorded: which"),
+        Verdict("root.night", "At night", Status.UNKNOWN, parent="root.way", group=True, may_not_apply=True,
+                reason="Not known whether this applies: At night"),
+        Verdict("root.night.a", "Sat asleep", Status.UNKNOWN, parent="root.night", reason="Not recorded: Sat asleep"),
+        Verdict("root.leaf", "Under 21", Status.UNKNOWN, parent="root.way", may_not_apply=True, reason="Not known"),
+    )  # fmt: skip
+    (card,) = dealt(statement(determination(criteria=judged)))
+    assert card["detail"].split("\n")[3:6] == [
+        "- ? Night or day: Not recorded: which",
+        "  - ? Not known whether this applies: At night",
+        "  - ? Under 21: Not known",
+    ]
+
+
+def test_what_is_open_in_a_group_that_is_decided_is_not_listed_as_open() -> None:
+    judged = (
+        Verdict("root", "All of", Status.UNKNOWN, group=True),
+        Verdict("root.rest", "Rest", Status.UNKNOWN, parent="root", group=True),
+        Verdict("root.risk", "A risk", Status.MET, parent="root.rest", group=True),
+        Verdict("root.risk.a", "Slow", Status.UNKNOWN, parent="root.risk", candidates=(SPO2,), reason="Not settled"),
+        Verdict("root.stable", "Stable", Status.UNKNOWN, parent="root.rest", asked=True, reason="Not recorded"),
+    )
+    (card,) = dealt(statement(determination(criteria=judged)))
+    assert card["detail"].split("\n")[3:6] == ["- ? Rest", "  - ? Stable: Not recorded", ""]
+
+
+def test_of_what_is_not_covered_no_document_is_asked_for() -> None:
+    (card,) = dealt(statement(determination(covered="not-covered", documents=(document("missing"),))))
+    assert "Test report" not in card["detail"]
 
 
 def test_the_detail_shows_what_is_to_do_first_and_the_evidence_behind_each() -> None:

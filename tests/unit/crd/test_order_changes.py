@@ -212,3 +212,22 @@ def test_what_is_written_is_fhir(carrier: str) -> None:
         new_order_like(before, E1390_RENTED),
     ):
         get_fhir_model_class(written["resourceType"]).model_validate(written)
+
+
+def test_a_medication_that_is_named_by_reference_is_left_as_it_is() -> None:
+    # a concept beside the reference would be a second medication[x]
+    drug = {
+        "resourceType": "MedicationRequest",
+        "id": "o",
+        "status": "draft",
+        "intent": "order",
+        "subject": PATIENT,
+        "medicationReference": {"reference": "Medication/m"},
+    }
+    assert apply_changes(drug, (Change("modifier", ("SH",)),)) == drug
+
+
+def test_a_medication_that_is_named_by_a_concept_takes_a_modifier_beside_it() -> None:
+    drug = {"resourceType": "MedicationRequest", "id": "o", "medicationCodeableConcept": coded("J3490")}
+    changed = apply_changes(drug, (Change("modifier", ("SH",)),))
+    assert [one["code"] for one in changed["medicationCodeableConcept"]["coding"]] == ["J3490", "SH"]

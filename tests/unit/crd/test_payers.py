@@ -54,7 +54,13 @@ def test_a_payer_is_known_by_name_alias_and_identifier() -> None:
         alias=["Acme of Ohio"],
         identifier=[{"system": "urn:payers", "value": " 123 "}],
         extension=[
-            programme(part("code", "mco"), part("name", "a plan"), part("word", "MCO"), part("alias", "Beta Care"))
+            programme(
+                part("code", "mco"),
+                part("name", "a plan"),
+                part("word", "MCO"),
+                part("alias", "Beta Care"),
+                part("note", "Known from the plan's card"),
+            )
         ],
     )
     payer, problems = read_payer(resource, "acme.json")

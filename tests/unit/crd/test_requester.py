@@ -75,3 +75,54 @@ def test_a_contained_requester_is_read() -> None:
 )
 def test_what_is_missing_in_a_role_is_not_made_up(broken: dict[str, Any]) -> None:
     assert roles(named("PractitionerRole/r1"), broken) in ([], [{"text": "nurse"}])
+
+
+by = named
+
+
+def general(order: dict[str, Any], named: Any, *resources: Any) -> bool:
+    patient = {"resourceType": "Patient", "id": "p1", "generalPractitioner": named}
+    record = Record.build([(f"[{n}]", one) for n, one in enumerate((patient, *resources))], "p1")
+    found = requester_of({"resourceType": "DeviceRequest", "id": "o", **order}, record)
+    assert found is not None
+    return found.get("generalPractitioner", False)  # type: ignore[no-any-return]
+
+
+NPI = {"system": "http://hl7.org/fhir/sid/us-npi", "value": "1234567893"}
+
+
+@pytest.mark.parametrize(
+    ("requester", "named"),
+    [
+        ("Practitioner/dr1", [{"reference": "Practitioner/dr1"}]),
+        ("Practitioner/dr1", [{"reference": "Practitioner/other"}, {"reference": "PractitionerRole/r1"}]),
+        ("PractitionerRole/r1", [{"reference": "Practitioner/dr1"}]),
+        ("PractitionerRole/r1", [{"reference": "PractitionerRole/r1"}]),
+        ("PractitionerRole/r1", [{"reference": "https://ehr.example.org/fhir/Practitioner/dr1"}]),
+    ],
+)
+def test_a_requester_whom_the_patient_names_is_the_general_practitioner(requester: str, named: Any) -> None:
+    assert general(by(requester), named, DOCTOR, ROLE)
+
+
+def test_who_is_named_by_the_same_reference_need_not_be_held() -> None:
+    assert general(by("Practitioner/dr1"), [{"reference": "Practitioner/dr1"}])
+
+
+def test_an_npi_on_both_sides_names_the_same_person() -> None:
+    doctor = {**DOCTOR, "identifier": [NPI]}
+    assert general(by("Practitioner/dr1"), [{"identifier": NPI}], doctor)
+    local = {"system": "urn:oid:1.2.3", "value": "7"}
+    assert not general(by("Practitioner/dr1"), [{"identifier": local}], {**DOCTOR, "identifier": [local]})
+
+
+@pytest.mark.parametrize("named", [[], None, [{"reference": "Practitioner/other"}], [{"display": "Dr One"}], 7, [None]])
+def test_somebody_else_or_nobody_is_not_shown_to_be_the_general_practitioner(named: Any) -> None:
+    assert not general(by("Practitioner/dr1"), named, DOCTOR, ROLE)
+
+
+def test_a_clinic_named_as_general_practitioner_makes_nobody_in_it_one() -> None:
+    clinic = {"resourceType": "Organization", "id": "c", "identifier": [NPI]}
+    role = {**ROLE, "organization": {"reference": "Organization/c"}, "identifier": []}
+    assert not general(by("PractitionerRole/r1"), [{"reference": "Organization/c"}], DOCTOR, role, clinic)
+    assert not general({"requester": {"reference": "Organization/c"}}, [{"reference": "Organization/c"}], clinic)

@@ -126,7 +126,8 @@ def _outcome(gives: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for name, value in gives.items():
         key = {"criteria": "valueBoolean", "reason": "valueCodeableConcept"}.get(name, "valueCode")
-        parts.append({"url": name, key: {"text": value} if name == "reason" else value})
+        said = value if name != "reason" or isinstance(value, dict) else {"text": value}
+        parts.append({"url": name, key: said})
     return parts
 
 

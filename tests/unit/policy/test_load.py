@@ -290,3 +290,11 @@ def test_an_icd_root_means_itself_and_all_its_descendants() -> None:
     assert faults(small_plan(), rooted) == []
     rooted["expansion"]["contains"].append({"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J45.20"})
     assert "not in the definition" in "\n".join(faults(small_plan(), rooted))
+
+
+def test_the_caution_of_a_policy_is_the_text_of_its_authorization() -> None:
+    plan = small_plan()
+    plan["action"][AUTHORIZATION]["textEquivalent"] = "The rule is old."
+    catalogue, problems = load_catalogue(definitions(plan))
+    assert catalogue is not None, problems
+    assert catalogue.policies[0].caution == "The rule is old."
