@@ -10,6 +10,7 @@ RUN make verify VENV=/opt/cds-service
 
 FROM python:3.11-slim
 COPY --from=build /opt/cds-service /opt/cds-service
+COPY LICENSE NOTICE /opt/cds-service/
 RUN useradd --system --uid 10001 --no-create-home service \
  && install --directory --owner=service --group=service /srv/cds-service/var
 WORKDIR /srv/cds-service

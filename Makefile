@@ -57,7 +57,7 @@ install: ## install the service, its policies inside, into VENV; COMPILED=1: wit
 ifdef COMPILED
 	@# in a copy: the compiler leaves its modules beside the sources, where they would hide them from then on
 	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	  cp -R cds_service plans valuesets pyproject.toml README.md LICENSE "$$copy" && \
+	  cp -R cds_service plans valuesets pyproject.toml README.md LICENSE NOTICE "$$copy" && \
 	  HATCH_BUILD_HOOK_ENABLE_MYPYC=true $(PIP) install --force-reinstall "$$copy"
 else
 	$(PIP) install .

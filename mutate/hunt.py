@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +18,9 @@ from cds_service.fhir.codings import coding_key
 from cds_service.fhir.problem import Problem
 from cds_service.policy.case_file import Case
 from cds_service.policy.cases import differences
-from cds_service.policy.plan import Policy
+from cds_service.policy.plan import Condition, Policy
 from cds_service.policy.read_plan import compile_plan
+from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import Key, ValueSet, ValueSets
 from mutate.mutants import EVERY_CODE, NO_CODE, Mutant, mutate
 
@@ -33,10 +35,15 @@ class Subject:
     folder: str
     cases: tuple[Case, ...]
     speaks_of: tuple[frozenset[str], ...] = field(repr=False)
+    spoken_of: Mapping[str, int] = field(repr=False)  # by how many cases
 
     @classmethod
     def of(cls, policy: Policy, folder: str, cases: Sequence[Case]) -> Subject:
-        return cls(policy, folder, tuple(cases), tuple(frozenset(_words(_told(case))) for case in cases))
+        told = tuple(frozenset(_words(_told(case))) for case in cases)
+        return cls(policy, folder, tuple(cases), told, Counter(word for words in told for word in words))
+
+    def weight(self, word: str) -> float:
+        return 1 / self.spoken_of[word] if word in self.spoken_of else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class World:
     libraries: Mapping[str, Mapping[str, Any]]
     value_sets: ValueSets
     payers: Mapping[str, str]
+    remembered: Remembered = field(default_factory=Remembered, repr=False)
 
     def readers(self, file: str) -> tuple[Subject, ...]:
         """The policies that read a file: the plan itself, those that pin the library, those that use the set."""
@@ -69,8 +77,15 @@ def world(
     """The definitions with the two sets that mutants put in the place of others."""
     every = frozenset(_codes_in(subjects)) | {key for one in value_sets.values() for key in one.keys}
     extremes = [
-        ValueSet(*name.split("|"), name, name, keys, {key: key[1] for key in keys})
-        for name, keys in ((NO_CODE, frozenset[Key]()), (EVERY_CODE, every))
+        ValueSet(
+            url=canonical.partition("|")[0],
+            version=canonical.partition("|")[2],
+            name=canonical,
+            title=canonical,
+            keys=keys,
+            displays={key: key[1] for key in keys},
+        )
+        for canonical, keys in ((NO_CODE, frozenset[Key]()), (EVERY_CODE, every))
     ]
     libraries = {f"{one['url']}|{one['version']}": one for one in files.values() if one["resourceType"] == "Library"}
     return World(tuple(subjects), files, libraries, ValueSets([*value_sets.values(), *extremes]), payers)
@@ -113,41 +128,60 @@ def _hunt_forked(lot: Sequence[Mutant]) -> list[tuple[Mutant, str | None]]:
 
 
 def _hunt_lot(given: World, lot: Sequence[Mutant]) -> Iterator[tuple[Mutant, str | None]]:
-    """The mutants of one place, one after the other: a case that killed one is tried first on the next."""
+    """The mutants of one place, one after the other: what killed one is tried first on the next."""
     readers = given.readers(lot[0].file)
-    order = {one.folder: _likeliest(one, lot[0]) for one in readers}
+    near = {one.folder: _near(one, lot[0]) for one in readers}
+    killers: dict[str, list[int]] = {one.folder: [] for one in readers}
     for mutant in lot:
         killer = None
         for subject in readers:
-            killer = _kill(given, mutant, subject, order[subject.folder])
+            policy = _compiled(given, mutant, subject)
+            if policy is None:
+                killer = REFUSED
+            else:
+                likeliest = _likeliest(given, subject, mutant, near[subject.folder], killers[subject.folder])
+                killer = _kill(policy, subject, likeliest, killers[subject.folder])
             if killer is not None:
                 break
         yield mutant, killer
 
 
-def _likeliest(subject: Subject, mutant: Mutant) -> list[int]:
-    """The places of the cases, those first that speak of what is mutated or of what reads it."""
-    near = _names_near(subject.policy, mutant)
-    return sorted(range(len(subject.cases)), key=lambda n: -len(near & subject.speaks_of[n]))
+def _near(subject: Subject, mutant: Mutant) -> list[float]:
+    """How much each case speaks of what is mutated and of what reads it; names that few cases have count for more."""
+    names = _names_near(subject.policy, mutant)
+    return [sum(subject.weight(name) for name in names & told) for told in subject.speaks_of]
+
+
+def _likeliest(given: World, subject: Subject, mutant: Mutant, near: Sequence[float], killers: list[int]) -> list[int]:
+    """The places of all cases, the likeliest killers first."""
+    told = _words_of(given, mutant)
+    score = list(near)
+    for n, words in enumerate(subject.speaks_of):
+        if not told.isdisjoint(words):
+            score[n] += 2 * sum(subject.weight(word) for word in told & words)
+    order = sorted(range(len(score)), key=lambda n: -score[n])
+    recent = killers[-3:]
+    return [*reversed(recent), *(n for n in order if n not in recent)]
+
+
+def _words_of(given: World, mutant: Mutant) -> frozenset[str]:
+    """What a case that notices is likely to say: the text or number that is changed, the codes that are taken away."""
+    told = {code for _, code in mutant.codes}
+    for word in re.findall(r"[\w.-]+", mutant.name.partition("[")[2].partition(" -> ")[0]):
+        told.add(word)
+        for canonical, held in given.value_sets.items():
+            if canonical.partition("|")[0].endswith(f"/{word}"):
+                told |= {code for _, code in held.keys}
+    return frozenset(told)
 
 
 def _names_near(policy: Policy, mutant: Mutant) -> frozenset[str]:
-    """The owner, the facts and verdicts that rest on it, and the codes that are taken away."""
-    near = {mutant.owner} | {code for _, code in mutant.codes}
+    """The owner, and the facts and verdicts that rest on it."""
+    near = {mutant.owner}
     reach: dict[str, set[str]] = {}
-    for name, fact in policy.facts.items():
-        for expression in (fact.expression, fact.where):
-            for read in expression.reads if expression is not None else ():
-                reach.setdefault(read, set()).add(name)
-    for name, criterion in policy.criteria.items():
-        for condition in (criterion.applicability, criterion.start):
-            for expression in condition.expressions if condition is not None else ():
-                for read in expression.reads:
-                    reach.setdefault(read, set()).add(name)
-    for name, exclusion in policy.exclusions.items():
-        for expression in exclusion.condition.expressions:
-            for read in expression.reads:
-                reach.setdefault(read, set()).add(name)
+    for name, reads in _reads(policy):
+        for read in reads:
+            reach.setdefault(read, set()).add(name)
     waiting = [mutant.owner]
     while waiting:
         for name in reach.get(waiting.pop(), ()):
@@ -157,17 +191,40 @@ def _names_near(policy: Policy, mutant: Mutant) -> frozenset[str]:
     return frozenset(near)
 
 
-def _kill(given: World, mutant: Mutant, subject: Subject, order: list[int]) -> str | None:
-    policy = _compiled(given, mutant, subject)
-    if policy is None:
-        return REFUSED
-    for place, n in enumerate(order):
+def _reads(policy: Policy) -> Iterator[tuple[str, Iterable[str]]]:
+    """Each fact, verdict, row and card with the names that it reads at once."""
+    for fact in policy.facts.values():
+        ends = (fact.window.start, fact.window.end) if fact.window is not None else ()
+        for expression in (fact.expression, fact.where, *ends):
+            yield fact.name, expression.reads if expression is not None else ()
+    for criterion in policy.criteria.values():
+        yield criterion.id, criterion.own_inputs
+    for document in policy.documents.values():
+        yield document.id, document.inputs
+    judged: list[tuple[str, Condition | None]] = []
+    for one in policy.criteria.values():
+        judged += [(one.id, one.applicability), (one.id, one.start)]
+    for paper in policy.documents.values():
+        judged += [(paper.id, paper.applicability), (paper.id, paper.start)]
+    judged += [(row.id, row.condition) for row in policy.rows]
+    judged += [(exclusion.id, exclusion.condition) for exclusion in policy.exclusions.values()]
+    judged += [(advice.id, advice.condition) for advice in policy.advice]
+    for name, condition in judged:
+        for expression in condition.expressions if condition is not None else ():
+            yield name, expression.reads
+
+
+def _kill(policy: Policy, subject: Subject, order: Sequence[int], killers: list[int]) -> str | None:
+    """The case that notices, which is put last among the killers."""
+    for n in order:
         try:
             noticed = bool(differences(subject.cases[n], policy))
         except Exception:  # a mutant that breaks the run is noticed
             noticed = True
         if noticed:
-            order.insert(0, order.pop(place))
+            if n in killers:
+                killers.remove(n)
+            killers.append(n)
             return subject.cases[n].name
     return None
 
@@ -183,7 +240,7 @@ def _compiled(given: World, mutant: Mutant, subject: Subject) -> Policy | None:
     else:
         resource = mutate(resource, mutant.path, mutant.value)
     policy, _ = compile_plan(
-        resource, subject.policy.where, subject.policy.version, libraries, value_sets, given.payers
+        resource, subject.policy.where, subject.policy.version, libraries, value_sets, given.payers, given.remembered
     )
     return policy
 

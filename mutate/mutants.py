@@ -160,7 +160,7 @@ _DETERMINED = {
     "paNeeded": {"auth-needed": "no-auth", "no-auth": "auth-needed", "conditional": "auth-needed"},
     "infoNeeded": {"OTH": "detail-code", "detail-code": "OTH"},
 }
-_SWAPPED = {
+_SWAPPED: Mapping[str, Mapping[str, Any]] = {
     "selectionBehavior": {"all": "one-or-more", "one-or-more": "all"},
     "requiredBehavior": {"could": AWAY},
 }

@@ -13,7 +13,7 @@ from cds_service.adapters.definition_files import CASES, SURVIVORS
 from cds_service.app import Policies, StartRefused, load_policies
 from cds_service.fhir.problem import Problem
 from cds_service.policy.case_file import read_cases
-from cds_service.settings import Settings, read_settings
+from cds_service.settings import Settings, settings_from_environment
 from mutate.hunt import Subject, World, failing, hunt, world
 from mutate.mutants import Mutant, plan_mutants, set_mutants
 from mutate.survivors import UNEXPLAINED, Survivors, check_survivors, read_survivors
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="(%(default)s: one per core)")
     chosen = parser.parse_args(arguments)
-    settings, problems = read_settings({name: value for name, value in os.environ.items() if name.startswith("CDS_")})
+    settings, problems = settings_from_environment()
     if settings is None:
         return _report(problems)
     return run(settings, [path.resolve() for path in chosen.paths], chosen.processes)
@@ -117,7 +117,8 @@ def _held_against_lists(
     problems: list[Problem] = []
     for folder in sorted({_folder(file) for file in mutants}):
         path = _place(folder, roots) / SURVIVORS
-        listed, faults = Survivors(f"{folder}/{SURVIVORS}"), []
+        listed = Survivors(f"{folder}/{SURVIVORS}")
+        faults: list[Problem] = []
         if path.exists():
             listed, faults = read_survivors(path.read_text("utf-8"), listed.where)
         here = {one.name: killer is not None for one, killer in killed.items() if _folder(one.file) == folder}

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cds_service.policy.case_file import read_cases
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "conversations" / "home-oxygen-order-sign"
 README = (ROOT / "README.md").read_text()
@@ -41,5 +43,6 @@ def test_the_first_two_blocks_are_the_two_commands() -> None:
 
 def test_the_number_of_cases_is_the_true_one() -> None:
     [cases] = (ROOT / "plans").glob("masshealth/home-oxygen/*/cases.yaml")
-    count = len(re.findall(r"^  - name:", cases.read_text(), re.MULTILINE))
-    assert f"{count} for home oxygen" in README
+    charts = {f"charts/{one.name}": json.loads(one.read_text()) for one in (cases.parent / "charts").glob("*.json")}
+    file, _ = read_cases(cases.read_text(), str(cases), charts)
+    assert f"{len(file.cases)} for home oxygen" in README

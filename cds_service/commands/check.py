@@ -25,9 +25,25 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     except StartRefused as refused:
         told = f"{count(len(refused.problems), 'fault')}; no case was run"
         return _print_checked(chosen.json, refused.problems, told)
-    problems, cases = _run_cases(policies, [path.resolve() for path in chosen.paths])
+    problems, codes = _check_codes(policies)
+    failed, cases = _run_cases(policies, [path.resolve() for path in chosen.paths])
+    problems += failed
     told = f"{count(len(policies.catalogue.policies), 'policy', 'policies')}, {count(cases, 'case')}"
-    return _print_checked(chosen.json, problems, f"{told}, {count(len(problems), 'fault')}")
+    return _print_checked(chosen.json, problems, f"{told}, {count(len(problems), 'fault')}; {codes}")
+
+
+def _check_codes(policies: Policies) -> tuple[list[Problem], str]:
+    """Faults of the codes in the value sets, and in words whether ICD-10-CM could be held against a list of it."""
+    from cds_service.adapters.icd10cm_package import PACKAGE, packaged_codes
+    from cds_service.terminology.icd10cm import has_codes
+    from cds_service.terminology.lints import lint_value_sets
+
+    definitions = [file.definition for file in policies.files]
+    sets = [(one.where, one.resource) for one in definitions if one.resource["resourceType"] == "ValueSet"]
+    read = {canonical for policy in policies.catalogue.policies for canonical in policy.value_sets}
+    codes = packaged_codes() if any(has_codes(one) for _, one in sets) else None
+    told = f"ICD-10-CM codes as of {codes.release}" if codes else f"ICD-10-CM codes NOT verified: {PACKAGE} is missing"
+    return lint_value_sets(sets, read, codes), told
 
 
 def _run_cases(policies: Policies, below: Sequence[Path]) -> tuple[list[Problem], int]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from cds_service.fhir.elements import ElementTable
-from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type, compile_expression
+from cds_service.fhir.fhirpath import Expression, FhirPathError, Scope, Type
 from cds_service.fhir.fhirpath.syntax import Literal, walk
 from cds_service.policy.extensions import extension, extensions, known_extensions
 from cds_service.policy.fact_graph import joined, reach, reads_of, rests_on
@@ -17,6 +17,7 @@ from cds_service.policy.facts import CONTEXT
 from cds_service.policy.faults import CQF_EXPRESSION, STRUCTURE, Faults, did_you_mean
 from cds_service.policy.lints import absence_read_as_no, ages_written_backwards, no_ops
 from cds_service.policy.plan import Condition, Fact, Measurement, Reach, Window
+from cds_service.policy.remembered import Remembered
 from cds_service.policy.variables import Variables
 from cds_service.policy.views import DOCUMENTS, REQUESTS, VALUE_TYPES, views
 from cds_service.terminology.value_sets import Key, ValueSets
@@ -51,9 +52,15 @@ class FactReader:
     """Compiles what a plan's expressions need, on demand, so that facts may stand in any order."""
 
     def __init__(
-        self, raw: Iterable[RawFact], value_sets: ValueSets, order_types: frozenset[str], faults: Faults
+        self,
+        raw: Iterable[RawFact],
+        value_sets: ValueSets,
+        order_types: frozenset[str],
+        faults: Faults,
+        remembered: Remembered,
     ) -> None:
         self.value_sets, self.order_types, self.faults = value_sets, order_types, faults
+        self._remembered = remembered
         self.raw: dict[str, RawFact] = {}
         self.verdicts: Mapping[str, str] = {}
         self._facts: dict[str, Fact] = {}
@@ -70,7 +77,8 @@ class FactReader:
             for one in measurement.get("extension", [])
             if one.get("url") == "qualifier" and "valueExpression" in one
         }
-        self._elements = ElementTable(views(tuple(sorted(qualifiers))))
+        self._qualifiers = tuple(sorted(qualifiers))
+        self._elements = ElementTable(views(self._qualifiers))
         self._variables = Variables(order_types, self.raw, self.type_of, lambda: self.verdicts)
 
     def _register(self, fact: RawFact) -> None:
@@ -118,7 +126,8 @@ class FactReader:
             self.faults.add(path, "no expression", "write the condition inline")
             return None
         try:
-            compiled = compile_expression(text, Scope(focus, self._variables, self.value_sets, self._elements))
+            scope = Scope(focus, self._variables, self.value_sets, self._elements)
+            compiled = self._remembered.compile(text, scope, self.value_sets, self.order_types, self._qualifiers)
         except FhirPathError as error:
             self.faults.add(path, f"'{owner}', column {error.column}: {error.message}", "mend the expression")
             return None

@@ -12,7 +12,8 @@ from cds_service.policy.faults import Faults, check_shape
 from cds_service.policy.payers import Payer, read_payer
 from cds_service.policy.plan import Policy
 from cds_service.policy.read_plan import read_plan
-from cds_service.terminology.value_sets import ValueSet, ValueSets, read_value_set
+from cds_service.policy.remembered import Remembered
+from cds_service.terminology.value_sets import ValueSet, ValueSets, contradictions, read_value_set
 
 _HELD = ("InsurancePlan", "Library", "PlanDefinition", "ValueSet")
 
@@ -57,6 +58,7 @@ def load_catalogue(
 
 def _value_sets(definitions: Sequence[Definition], problems: list[Problem]) -> ValueSets:
     sets: list[ValueSet] = []
+    where: dict[str, str] = {}
     for one in definitions:
         faults = Faults(one.where)
         sound = check_shape(one.resource, faults)
@@ -70,7 +72,10 @@ def _value_sets(definitions: Sequence[Definition], problems: list[Problem]) -> V
         if any(value_set.canonical == other.canonical for other in sets):
             problems.append(Problem("conflict", one.where, f"{value_set.canonical} is held twice", "remove one"))
         sets.append(value_set)
-    return ValueSets(sets)
+        where[value_set.canonical] = one.where
+    held = ValueSets(sets)
+    problems.extend(contradictions(where, held))
+    return held
 
 
 def _payers(definitions: Sequence[Definition], problems: list[Problem]) -> dict[str, Payer]:
@@ -115,8 +120,9 @@ def _policies(
 ) -> list[Policy]:
     policies: list[Policy] = []
     names = {name: payer.name for name, payer in payers.items()}
+    remembered = Remembered()
     for one in definitions:
-        policy, faults = read_plan(one.resource, one.where, one.folder, libraries, value_sets, names)
+        policy, faults = read_plan(one.resource, one.where, one.folder, libraries, value_sets, names, remembered)
         problems.extend(faults.problems)
         if policy is None:
             continue

@@ -28,6 +28,7 @@ from cds_service.policy.plan import (
 )
 from cds_service.policy.read_advice import AdviceReader
 from cds_service.policy.read_table import TableReader
+from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import Key, ValueSets
 
 _PARTS = ("authorization", "criteria", "exclusions", "documents", "advice")
@@ -42,16 +43,18 @@ def read_plan(
     libraries: Mapping[str, Mapping[str, Any]],
     value_sets: ValueSets,
     payers: Mapping[str, str],
+    remembered: Remembered | None = None,
 ) -> tuple[Policy | None, Faults]:
     """Read one PlanDefinition.
 
     `folder` is the name of the folder it stands in (its version). `libraries` are Library resources and `value_sets`
-    the sets held, by `url|version`; `payers` maps payer ids to names. Returns the Policy, or None with the faults.
+    the sets held, by `url|version`; `payers` maps payer ids to names; `remembered` holds the expressions of
+    plans read before. Returns the Policy, or None with the faults.
     """
     faults = Faults(where)
     if not check_shape(resource, faults):
         return None, faults
-    return compile_plan(resource, where, folder, libraries, value_sets, payers)
+    return compile_plan(resource, where, folder, libraries, value_sets, payers, remembered)
 
 
 def compile_plan(
@@ -61,10 +64,11 @@ def compile_plan(
     libraries: Mapping[str, Mapping[str, Any]],
     value_sets: ValueSets,
     payers: Mapping[str, str],
+    remembered: Remembered | None = None,
 ) -> tuple[Policy | None, Faults]:
     """As `read_plan`, for a resource whose FHIR elements are known to be sound."""
     faults = Faults(where)
-    reader = _PlanReader(resource, folder, libraries, value_sets, payers, faults)
+    reader = _PlanReader(resource, folder, libraries, value_sets, payers, faults, remembered or Remembered())
     policy = reader.read()
     return (None if faults.problems else policy), faults
 
@@ -78,12 +82,14 @@ class _PlanReader:
         value_sets: ValueSets,
         payers: Mapping[str, str],
         faults: Faults,
+        remembered: Remembered,
     ) -> None:
         self.resource, self.folder, self.faults = resource, folder, faults
         self.payers = payers
         self.actions = ActionReader(faults)
         self.parts = self._parts()
-        self.facts = FactReader(list(self._raw_facts(libraries)), value_sets, self._order_types(), faults)
+        raw = list(self._raw_facts(libraries))
+        self.facts = FactReader(raw, value_sets, self._order_types(), faults, remembered)
         self.actions.facts = self.facts
         # names must be known before the first condition is compiled: conditions read each other's verdicts
         self.facts.verdicts = {

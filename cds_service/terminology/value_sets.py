@@ -9,6 +9,9 @@ from typing import Any
 from cds_service.fhir.codings import ICD10CM, canonical_system, coding_key
 from cds_service.fhir.problem import Problem
 
+# of a value set that shares no code with this one: at rest and in exercise, prescribes and does not
+CONTRADICTS = "https://cds-service.example.org/fhir/StructureDefinition/contradicts"
+
 Key = tuple[str, str]
 
 
@@ -22,6 +25,7 @@ class ValueSet:
     title: str
     keys: frozenset[Key]
     displays: Mapping[Key, str]
+    contradicts: tuple[str, ...] = ()  # canonicals, with version
 
     @property
     def canonical(self) -> str:
@@ -46,6 +50,7 @@ def read_value_set(resource: Mapping[str, Any], where: str) -> tuple[ValueSet | 
     if resource.get("status") != "active":
         fault("status", f"{resource.get('status')!r}", "only active value sets are served; write 'active'")
 
+    contradicts = tuple(_contradicted(resource, fault))
     listed, roots = _definition(resource, fault)
     expanded: dict[Key, str] = {}
     for index, entry in enumerate(resource.get("expansion", {}).get("contains", [])):
@@ -86,8 +91,32 @@ def read_value_set(resource: Mapping[str, Any], where: str) -> tuple[ValueSet | 
         title=resource["title"],
         keys=frozenset(expanded),
         displays=expanded,
+        contradicts=contradicts,
     )
     return value_set, []
+
+
+def _contradicted(resource: Mapping[str, Any], fault: Any) -> Iterator[str]:
+    for n, one in enumerate(resource.get("extension", [])):
+        if one.get("url") != CONTRADICTS:
+            fault(f"extension[{n}]", f"unknown extension '{one.get('url')}'", "leave it out: nothing reads it")
+        elif "|" not in str(one.get("valueCanonical")):
+            fault(f"extension[{n}]", "contradicts no pinned value set", "write valueCanonical: url|version")
+        else:
+            yield one["valueCanonical"]
+
+
+def contradictions(where: Mapping[str, str], held: Mapping[str, ValueSet]) -> Iterator[Problem]:
+    """Codes in two sets of which one says that it contradicts the other. `where` is the file of each canonical."""
+    for canonical, one in held.items():
+        for other in one.contradicts:
+            if other not in held:
+                fix = "hold it, or take the extension out"
+                yield Problem("not-found", where[canonical], f"contradicts '{other}', which is not held", fix)
+                continue
+            for _, code in sorted(one.keys & held[other].keys):
+                what = f"{code} ({one.title}) is also in {other} ({held[other].title}), which contradicts it"
+                yield Problem("conflict", where[canonical], what, "leave it in the one that it means")
 
 
 def _definition(resource: Mapping[str, Any], fault: Any) -> tuple[dict[Key, str], dict[Key, str]]:

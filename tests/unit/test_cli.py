@@ -92,6 +92,29 @@ def test_check_of_the_shipped_policies_ends_with_0() -> None:
     assert checked.stderr == ""
 
 
+def test_check_says_as_of_when_it_held_the_diagnoses_or_that_it_could_not() -> None:
+    said = run("check").stdout
+    assert "ICD-10-CM codes as of" in said or "ICD-10-CM codes NOT verified: simple-icd-10-cm is missing" in said
+
+
+def test_check_says_so_where_the_list_of_diagnoses_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "simple_icd_10_cm.py").write_text("raise ImportError\n")
+    checked = run("check", PYTHONPATH=str(tmp_path))
+    assert "ICD-10-CM codes NOT verified: simple-icd-10-cm is missing" in checked.stdout
+
+
+def test_check_tells_a_misprinted_code_and_a_set_that_nobody_reads(own: dict[str, str]) -> None:
+    saturation = Path(own["CDS_VALUESETS"]) / "obs-saturation.json"
+    text = saturation.read_text(encoding="utf-8")
+    saturation.write_text(text.replace("59408-5", "59408-6"), encoding="utf-8")
+    spare = json.loads(text.replace("obs-saturation", "obs-spare"))
+    (Path(own["CDS_VALUESETS"]) / "obs-spare.json").write_text(json.dumps(spare), encoding="utf-8")
+    checked = run("check", **own)
+    assert checked.returncode == 1
+    assert "obs-saturation.json: compose.include[0].concept[0]: 59408-6 the check digit is 6" in checked.stderr
+    assert "obs-spare.json: no policy reads" in checked.stderr
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> dict[str, str]:
     """A copy of the shipped folders, to be changed."""

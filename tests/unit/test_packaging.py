@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cds_service.fhir.codings import CPT, HCPCS
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "cds_service").rglob("*.py"))
@@ -87,6 +90,56 @@ def test_policies_travel_in_the_wheel(project: dict) -> None:
         "plans": "cds_service/shipped/plans",
         "valuesets": "cds_service/shipped/valuesets",
     }
+
+
+def systems_shipped() -> set[str]:
+    found = set()
+    for path in (ROOT / "valuesets").glob("*.json"):
+        resource = json.loads(path.read_text(encoding="utf-8"))
+        for part in (resource["compose"]["include"], resource["expansion"]["contains"]):
+            found |= {one["system"] for one in part}
+    return found
+
+
+@pytest.mark.docs
+def test_the_notice_names_every_code_system_of_which_codes_are_shipped() -> None:
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    unnamed = {one for one in systems_shipped() if f"({one})" not in notice}
+    # code systems of HL7's own stand under one roof
+    assert {one for one in unnamed if not one.startswith("http://terminology.hl7.org/CodeSystem/")} == set()
+    assert "(http://terminology.hl7.org)" in notice
+
+
+@pytest.mark.docs
+def test_the_notice_says_what_the_owners_ask_for() -> None:
+    notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
+    for asked in (
+        "This material contains content from LOINC (http://loinc.org). LOINC is copyright",
+        "SNOMED Clinical Terms® (SNOMED CT®) which is used by permission of SNOMED International. All rights reserved.",
+        "This product uses publicly available data courtesy of the U.S. National Library of Medicine (NLM), National "
+        "Institutes of Health, Department of Health and Human Services; NLM is not responsible for the product and "
+        "does not endorse or recommend this or any other product.",
+        "Copyright American Medical Association, on behalf of the National Uniform Claim Committee (NUCC)",
+    ):
+        assert asked in notice
+
+
+def test_no_code_of_cpt_is_shipped() -> None:
+    assert CPT not in systems_shipped()
+    five_digits = [
+        f"{path.name}: {one['code']}"
+        for path in (ROOT / "valuesets").glob("*.json")
+        for one in json.loads(path.read_text(encoding="utf-8"))["expansion"]["contains"]
+        if one["system"] == HCPCS and re.match(r"\d{4}", one["code"])
+    ]
+    assert five_digits == []
+
+
+def test_the_notice_travels_with_the_wheel_the_source_and_the_image(project: dict) -> None:
+    assert project["project"]["license-files"] == ["LICENSE", "NOTICE"]
+    assert "/NOTICE" in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert "!NOTICE" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "COPY LICENSE NOTICE" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def make_targets(text: str) -> set[str]:

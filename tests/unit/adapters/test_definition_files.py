@@ -92,6 +92,12 @@ def test_a_file_that_nothing_reads_is_refused_since_its_name_may_be_misspelt(fol
     assert "a file that nothing reads" in problem
 
 
+def test_a_list_of_survivors_is_passed_over_for_mutation_reads_it(folders: Path) -> None:
+    put(folders, "plans/acme/cpap/2026-01-01/survivors.yaml", "survivors: []")
+    put(folders, "valuesets/survivors.yaml", "survivors: []")
+    assert problems(folders) == []
+
+
 def test_hidden_files_are_passed_over(folders: Path) -> None:
     put(folders, "plans/.lock", "x")
     put(folders, "plans/.git/config.json", "x")
