@@ -41,8 +41,20 @@ def test_the_first_two_blocks_are_the_two_commands() -> None:
     assert blocks[:2] == ["make serve", "make test"]
 
 
-def test_the_number_of_cases_is_the_true_one() -> None:
-    [cases] = (ROOT / "plans").glob("masshealth/home-oxygen/*/cases.yaml")
-    charts = {f"charts/{one.name}": json.loads(one.read_text()) for one in (cases.parent / "charts").glob("*.json")}
-    file, _ = read_cases(cases.read_text(), str(cases), charts)
-    assert f"{len(file.cases)} for home oxygen" in README
+def cases_of(version: Path) -> int:
+    charts = {f"charts/{one.name}": json.loads(one.read_text()) for one in (version / "charts").glob("*.json")}
+    file, _ = read_cases((version / "cases.yaml").read_text(), str(version), charts)
+    return len(file.cases)
+
+
+def test_the_table_names_every_policy_with_its_versions_and_the_number_of_its_cases() -> None:
+    rows = re.findall(r"\]\(plans/(\S+)/README\.md\) \| ([-\d, ]+) \| (\d+) \|", README)
+    told = {folder: (versions.split(", "), int(cases)) for folder, versions, cases in rows}
+    held: dict[str, tuple[list[str], int]] = {}
+    for plan in sorted((ROOT / "plans").glob("*/*/*/PlanDefinition.json")):
+        versions, cases = held.get(str(plan.parents[1].relative_to(ROOT / "plans")), ([], 0))
+        held[str(plan.parents[1].relative_to(ROOT / "plans"))] = (
+            [*versions, plan.parent.name],
+            cases + cases_of(plan.parent),
+        )
+    assert told == held
