@@ -46,10 +46,13 @@ def _observations(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in bundle.get("entry", ()) if one["resource"]["resourceType"] == "Observation"]
 
 
-def with_policies(shipped: Sequence[Definition], policies: int) -> list[Definition]:
-    """The shipped definitions, and copies of one policy under payers of their own: `policies` in all."""
+def with_policies(shipped: Sequence[Definition], policies: int, policy: str) -> list[Definition]:
+    """`policies` policies in all: that of id `policy` alone; or all that are shipped, and copies of it under payers of
+    their own."""
     plans = [one for one in shipped if one.resource["resourceType"] == "PlanDefinition"]
-    plan = plans[0]
+    plan = next(one for one in plans if one.resource["id"] == policy)
+    if policies == 1:
+        return [one for one in shipped if one is plan or one not in plans]
     payer = next(one for one in shipped if one.resource["resourceType"] == "InsurancePlan")
     definitions = list(shipped)
     for n in range(policies - len(plans)):
