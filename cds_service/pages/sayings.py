@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cds_service.fhir.dates import FhirDate
 from cds_service.fhir.fhirpath.syntax import (
@@ -96,11 +96,38 @@ class Speaker:
             case Call(name="iif", arguments=arguments):
                 return self._choice(arguments)
             case Call(name="exists", base=base, arguments=(asked,)) if base is not None:
-                return Saying(f"for one of {self._whole(base)}", "each", (self.condition(asked),))
+                short = self._of_itself(base, asked)
+                return (
+                    Saying(short)
+                    if short
+                    else Saying(f"for one of {self._whole(base)}", "each", (self.condition(asked),))
+                )
             case Call(name="all", base=base, arguments=(asked,)) if base is not None:
                 return Saying(f"for every one of {self._whole(base)}, if any", "each", (self.condition(asked),))
             case _:
                 return Saying(self._atom(node))
+
+    def _of_itself(self, base: Node, asked: Node) -> str | None:
+        """`exists` where each is asked about as a whole: "the programme includes ‘a’", "one of the codes is of ‘A’"."""
+        match asked:
+            case Binary(operator="=", left=This(), right=Literal(value=bool()) as right):
+                return f"{self._whole(base)} is {self.value(right)}"
+            case Binary(operator="=", left=This(), right=Literal() as right):
+                return f"{self._whole(base)} includes {self.value(right)}"
+            case Binary(operator="in", left=This(), right=right):
+                return f"{self._whole(base)} includes {self._choices(right)}"
+            case Call(name="memberOf", base=None | This(), arguments=(Literal(value=str() as canonical),)):
+                return f"one of {self._whole(base)} is of {self._set(canonical)}"
+            case Call(name="matches", base=None | This(), arguments=(Literal(value=str() as pattern),)):
+                return f"one of {self._whole(base)} matches the pattern ‘{pattern}’"
+        return None
+
+    def _none_of_itself(self, base: Node, asked: Node) -> str | None:
+        words = self._of_itself(base, asked)
+        if words is None or words.startswith("one of "):
+            return words and f"none {words.removeprefix('one ')}"
+        verb, denied = (" includes ", " does not include ") if " includes " in words else (" is ", " is not ")
+        return words.replace(verb, denied, 1)
 
     def _joined(self, node: Node, operator: str) -> Saying:
         nodes = list(_chain(node, operator))
@@ -110,11 +137,15 @@ class Speaker:
             nodes = [one for one in nodes if not isinstance(one, Empty)]
         parts = self._merged(nodes) if operator == "or" else tuple(map(self.condition, nodes))
         if len(parts) == 1:
-            [only] = parts
-            # `x or {}` opens the whole of x, not the last thing that is said in it
-            if only.joined in ("says", "any") or not is_open:
-                return Saying(only.words, only.joined, only.parts, open=only.open or is_open)
+            return self._opened(parts[0]) if is_open else parts[0]
         return Saying(joined="all" if operator == "and" else "any", parts=parts, open=is_open)
+
+    @staticmethod
+    def _opened(saying: Saying) -> Saying:
+        """`x or {}`: opens the whole of x, not the last thing that is said in it."""
+        if saying.joined in ("says", "any"):
+            return replace(saying, open=True)
+        return Saying(joined="any", parts=(saying,), open=True)
 
     def _merged(self, nodes: list[Node]) -> tuple[Saying, ...]:
         """The parts of an *or*; memberships of one thing in several sets are one saying: "it is of ‘A’ or ‘B’"."""
@@ -131,7 +162,7 @@ class Speaker:
                 place[subject] = len(found)
                 found.append(Saying())
             sets.setdefault(subject, []).append(title)
-            found[place[subject]] = Saying(f"{subject} is of {_listed(sets[subject], 'or')}")
+            found[place[subject]] = Saying(f"{subject} is of {listed(sets[subject], 'or')}")
         return tuple(found)
 
     def _membership(self, node: Node) -> tuple[str, str] | None:
@@ -150,6 +181,11 @@ class Speaker:
             ):
                 about = f"for one of {self._whole(some)} (not known where there is none)"
                 return Saying(about, "each", (self.condition(asked),))
+        match then, otherwise:
+            case Literal(value=False), Literal(value=True):
+                return Saying(f"unless {self.condition(condition).bracketed}")
+            case Literal(value=True), Empty() | None:
+                return self._opened(self.condition(condition))
         last = Saying("not known") if otherwise is None else self._held(otherwise)
         return Saying(joined="if", parts=(self.condition(condition), self._held(then), last))
 
@@ -175,7 +211,12 @@ class Speaker:
             case Call(name="empty", base=base, arguments=()) if base is not None:
                 return Saying(self._present(base))
             case Call(name="exists", base=base, arguments=(asked,)) if base is not None:
-                return Saying(f"for none of {self._whole(base)}", "each", (self.condition(asked),))
+                short = self._none_of_itself(base, asked)
+                return (
+                    Saying(short)
+                    if short
+                    else Saying(f"for none of {self._whole(base)}", "each", (self.condition(asked),))
+                )
             case Call(name="not", base=base, arguments=()) if base is not None:
                 return self.condition(base)
             case _:
@@ -187,6 +228,8 @@ class Speaker:
             for plain, denied in _DENIED.items():
                 if saying.words.count(plain) == 1 and ":" not in saying.words:
                     return Saying(saying.words.replace(plain, denied))
+            if saying.words.endswith(" is met"):
+                return Saying(f"{saying.words.removesuffix(' met')} not met")
             if saying.words.endswith(" holds"):
                 return Saying(f"{saying.words.removesuffix(' holds')} does not hold")
         return Saying(f"not so: {saying.line}")
@@ -218,7 +261,7 @@ class Speaker:
                 return _verbatim(node)
 
     def _choices(self, node: Node) -> str:
-        return _listed([self.value(one) for one in _chain(node, "|")], "or")
+        return listed([self.value(one) for one in _chain(node, "|")], "or")
 
     def _compared(self, operator: str, left: Node, right: Node) -> str:
         match left, right:
@@ -274,6 +317,14 @@ class Speaker:
 
     # -- values
 
+    def yielded(self, node: Node) -> Saying:
+        """Words for what an expression yields, a choice in its parts."""
+        match node:
+            case Call(name="iif", arguments=(asked, then, *rest)):
+                last = self.yielded(rest[0]) if rest else Saying("nothing")
+                return Saying(joined="if", parts=(self.condition(asked), self.yielded(then), last))
+        return Saying(self.value(node))
+
     def value(self, node: Node) -> str:
         """Words for what an expression yields."""
         match node:
@@ -296,7 +347,7 @@ class Speaker:
             case Binary(operator="+" | "-" as operator, left=left, right=right):
                 return self._sum(operator, left, right)
             case Binary(operator="|"):
-                return _listed([self.value(one) for one in _chain(node, "|")], "and")
+                return listed([self.value(one) for one in _chain(node, "|")], "and")
             case Binary(operator="&"):
                 return f"“{''.join(self._piece(one) for one in _chain(node, '&'))}”"
             case Binary():
@@ -328,7 +379,7 @@ class Speaker:
         # a Coding's code is what people call the code
         if names[-2:] in (["code", "code"], ["modifier", "code"]):
             names.pop()
-        path = ".".join(names)
+        path = ".".join(map(_spelled, names))
         if base is None:
             return path
         if isinstance(base, Call | Binary):
@@ -353,6 +404,8 @@ class Speaker:
                 return f"{self._subject(base)} in any letter case"
             case Call(name="toString", base=base, arguments=()):
                 return self._subject(base)
+            case Call(name="replace", arguments=(Literal(value=str()), Literal(value=""))):
+                return self._without(node)
             case Call(name="iif", arguments=(asked, then, *rest)):
                 otherwise = self.value(rest[0]) if rest else "nothing"
                 return f"(if {self._inline(asked)}: {self.value(then)}; otherwise: {otherwise})"
@@ -360,6 +413,19 @@ class Speaker:
                 return f"whether {self._inline(node)}"
             case _:
                 return _verbatim(node)
+
+    def _without(self, node: Call) -> str:
+        """Texts taken out of a text, one after another."""
+        taken: list[str] = []
+        base: Node | None = node
+        while isinstance(base, Call) and base.name == "replace":
+            match base.arguments:
+                case (Literal() as text, Literal(value="")):
+                    taken.insert(0, literal_words(text))
+                    base = base.base
+                case _:
+                    break
+        return f"({self._subject(base)}, without {listed(taken, 'and')})"
 
     def _sum(self, operator: str, left: Node, right: Node) -> str:
         if isinstance(right, Literal) and isinstance(right.value, Quantity) and self._is_day(left):
@@ -391,6 +457,11 @@ class Speaker:
 
     def _set(self, canonical: str) -> str:
         return f"‘{self.told.value_sets.get(canonical, canonical)}’"
+
+
+def _spelled(name: str) -> str:
+    """`lastDay`: last day."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _chain(node: Node, operator: str) -> Iterator[Node]:
@@ -446,7 +517,7 @@ def article(noun: str) -> str:
     return "an" if noun[0] in "AEIOU" else "a"
 
 
-def _listed(names: list[str], joined: str) -> str:
+def listed(names: list[str], joined: str) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joined} {names[-1]}"
 
 

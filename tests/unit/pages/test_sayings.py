@@ -42,7 +42,7 @@ def said(text: str) -> str:
         ("(%line.modifier.code contains 'RR').not()", "the order’s modifier does not include ‘RR’"),
         (
             "%coverage.programme.exists($this in ('a' | 'b'))",
-            "for one of the coverage’s programme: it is one of ‘a’ or ‘b’",
+            "the coverage’s programme includes ‘a’ or ‘b’",
         ),
         (f"%line.code.memberOf('{ASTHMA}')", "the order’s code is of ‘Asthma’"),
         (f"%line.code.memberOf('{ASTHMA}').not()", "the order’s code is not of ‘Asthma’"),
@@ -52,22 +52,38 @@ def said(text: str) -> str:
         ("%patient.birthDate + 21 years < %orderDate", "the patient turned 21 before the order date"),
         (
             "%order.reasonReference.exists(resolve().empty())",
-            "for one of the order as it came’s reasonReference: what it refers to is not given",
+            "for one of the order as it came’s reason reference: what it refers to is not given",
         ),
         (
             "%draftOrders.where(code.code = 'E1390').exists()",
             "there is any of the other lines of the draft where (code is ‘E1390’)",
         ),
-        ("recordedDate < %orderDate - 90 days", "recordedDate is before the day 90 days before the order date"),
+        ("recordedDate < %orderDate - 90 days", "recorded date is before the day 90 days before the order date"),
         (
             "%line.firstDay + 1 month >= %orderDate",
-            "(1 month after the order’s firstDay) is on or after the order date",
+            "(1 month after the order’s first day) is on or after the order date",
         ),
         ("%`ma.rest`.status = 'not-met'", "‘Low at rest’ (ma.rest) is “not met”"),
         ("%`ma.rest`.status != 'met'", "‘Low at rest’ (ma.rest) is anything but “met”"),
         ("%`ma.rest`.met", "‘Low at rest’ (ma.rest) is met"),
+        ("%`ma.rest`.met.not()", "‘Low at rest’ (ma.rest) is not met"),
         ("%`ma.long`.met", "ma.long is met"),
         ("%line.reason.all($this = 'x')", "for every one of the order’s reason, if any: it is ‘x’"),
+        ("%line.transaction.exists($this = 'rental')", "the order’s transaction includes ‘rental’"),
+        ("%line.transaction.exists($this = 'rental').not()", "the order’s transaction does not include ‘rental’"),
+        ("intent.exists($this in ('plan' | 'option')).not()", "intent does not include ‘plan’ or ‘option’"),
+        ("doNotPerform.exists($this = true).not()", "do not perform is not yes"),
+        (f"%line.concept.exists(memberOf('{ASTHMA}'))", "one of the order’s concept is of ‘Asthma’"),
+        (f"%line.concept.exists(memberOf('{ASTHMA}')).not()", "none of the order’s concept is of ‘Asthma’"),
+        ("%line.text.exists(matches('(?i)kit'))", "one of the order’s text matches the pattern ‘(?i)kit’"),
+        (
+            "lower().replace('a', '').replace('b', '').matches('^x$')",
+            "(it in any letter case, without ‘a’ and ‘b’) matches the pattern ‘^x$’",
+        ),
+        ("iif(%low, false, true)", "unless low holds"),
+        ("iif(%low or %under21, false, true)", "unless (low holds or under21 holds)"),
+        ("iif(%low, true, {})", "low holds (otherwise not known)"),
+        ("iif(%low, true)", "low holds (otherwise not known)"),
         ("text.matches('(?i)kit')", "text matches the pattern ‘(?i)kit’"),
         ("{}", "not known, whatever is on record"),
     ],
@@ -162,10 +178,16 @@ def test_what_is_asked_of_a_union_is_asked_of_all_of_it() -> None:
     assert said("(%a | %b).empty()") == "there is none of (a and b)"
     assert said("(%a | %b).reference contains 'x'") == "the reference of (a and b) includes ‘x’"
     assert said("%line.lastDay <= %rentalStart + 3 months - 1 day") == (
-        "the order’s lastDay is on or before the day 1 day before (3 months after rentalStart)"
+        "the order’s last day is on or before the day 1 day before (3 months after rentalStart)"
     )
+
+
+def test_a_choice_between_values_keeps_its_parts() -> None:
+    saying = SPEAKER.yielded(parse("iif(%low, 'in', iif(%under21, 'out'))"))
+    assert saying.joined == "if"
+    assert saying.line == "if low holds: ‘in’; otherwise: (if under21 holds: ‘out’; otherwise: nothing)"
 
 
 def test_words_that_are_put_together_show_where_a_value_stands() -> None:
     words = SPEAKER.value(parse("'ask ' & %coverage.programmeName & ' first'"))
-    assert words == "“ask [the coverage’s programmeName] first”"
+    assert words == "“ask [the coverage’s programme name] first”"
