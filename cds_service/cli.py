@@ -115,6 +115,7 @@ def _add_policy_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     )
     showing.add_argument("policy", metavar="ID[@DATE]", help="a policy; as in force on the date (today)")
     showing.add_argument("--codes", action="store_true", help="print every code of every value set")
+    showing.add_argument("--expressions", action="store_true", help="print each expression (FHIRPath) below its words")
     showing.add_argument("--json", action="store_true", help="print JSON")
     showing.set_defaults(command=policy_show.run)
 

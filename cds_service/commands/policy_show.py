@@ -34,7 +34,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     if chosen.json:
         print_json(page_json(page))
     else:
-        print(for_terminal(page_text(page, chosen.codes)), end="")
+        print(for_terminal(page_text(page, chosen.codes, chosen.expressions)), end="")
     return 0
 
 

@@ -20,6 +20,7 @@ _WIDTH = 110
 _PIECES = re.compile(r"\n| \.\. ")
 _LABEL = re.compile(r"^(?:counts|window): ")
 # of every two versions these differ, or they repeat what is told elsewhere
+_TOLD_ELSEWHERE = frozenset({"headings"})
 _NO_CHANGE = frozenset({"version", "in force", "plan"})
 
 
@@ -40,7 +41,7 @@ def page_changes(old: Page, new: Page) -> tuple[Change, ...]:
     """All that the new page says otherwise than the old one."""
     found = [*_identity(old, new)]
     sections = {one.id: one for one in old.sections} | {one.id: one for one in new.sections}
-    for name in sections:
+    for name in (one for one in sections if one not in _TOLD_ELSEWHERE):
         before, after = (_section(page, name) for page in (old, new))
         found += _section_changes(before, after, sections[name].title)
     touched = {**_touched(old), **_touched(new)}

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cds_service.fhir.fhirpath import Expression
-from cds_service.fhir.fhirpath.syntax import Call, Empty, Node, Variable, walk
-from cds_service.pages.page import Detail, PageNode, Saying
+from cds_service.fhir.fhirpath.syntax import Call, Empty, Member, Node, Variable, walk
+from cds_service.pages.page import NO_READER, Detail, PageNode, Saying
 from cds_service.pages.requirements import Requirement
 from cds_service.pages.sayings import Speaker
 from cds_service.policy.items import unit_words
 from cds_service.policy.plan import Condition, Fact, Measurement, Policy, Window
 
+ORDERS = "orders"  # the node that says of which orders the policy speaks
 _OPEN_END = "without end"
 
 
@@ -52,7 +53,8 @@ class FactNodes:
         named = "" if base.saying.line.endswith(f"({name})") else f"{name}: "
         described = f"“{required.described}” That is: " if required.described else ""
         written = [base.expression, *(f"{one.label}: {one.expression}" for one in narrowed if one.expression)]
-        return Detail(label, Saying(f"{named}{described}{words}"), "\n".join(one for one in written if one) or None)
+        shown = "\n".join(one for one in written if one) or None
+        return Detail(label, Saying(f"{named}{described}{words}"), shown, fact=name)
 
     def behind(self, condition: Condition) -> Iterator[Detail]:
         """The facts that a condition reads, with those that its booleans compare and what these are taken from.
@@ -62,7 +64,7 @@ class FactNodes:
         told: set[str] = set()
         for expression in condition.expressions:
             for name in self._in_order(expression.ast):
-                yield from self._behind(name, told, depth=2, near=True)
+                yield from self._behind(name, told, depth=2)
         for name in sorted(self._closure(condition), key=list(self.policy.facts).index):
             window = self.policy.facts[name].window
             if window is not None and name not in told:
@@ -70,26 +72,26 @@ class FactNodes:
                 yield Detail("window", words, _window_text(window), repeated=True)
                 yield from self._behind_window(window, told)
 
-    def _behind(self, name: str, told: set[str], depth: int, near: bool) -> Iterator[Detail]:
-        """A fact and what it is taken from. `near`: the condition reads it, or a value that the condition reads."""
+    def _behind(self, name: str, told: set[str], depth: int) -> Iterator[Detail]:
+        """A fact and what it is taken from."""
         fact = self.policy.facts[name]
         if name in told or self._is_plain(fact):
             return
         told.add(name)
-        described = self.required[name].described
-        brief = "" if near else f"{name}{f': “{described}”' if described else ''} (in full above, and under Facts)"
-        yield replace(self.told(name, "where"), repeated=True, brief=brief)
-        if fact.expression is None or (fact.is_value and depth == 1):
+        yield replace(self.told(name, "where"), repeated=True)
+        if fact.is_value and depth == 1:
             return
-        for other in self._in_order(fact.expression.ast):
-            yield from self._behind(other, told, depth - 1 if fact.is_value else depth, near and fact.is_value)
+        for other in self._in_order(fact.expression.ast) if fact.expression is not None else ():
+            yield from self._behind(other, told, depth - 1 if fact.is_value else depth)
+        for other in self._in_order(fact.where.ast) if fact.where is not None else ():
+            yield from self._behind(other, told, depth)
         if fact.window is not None:
             yield from self._behind_window(fact.window, told)
 
     def _behind_window(self, window: Window, told: set[str]) -> Iterator[Detail]:
         for end in _ends(window):
             for name in self._in_order(end.ast) if end is not None else ():
-                yield from self._behind(name, told, depth=1, near=False)
+                yield from self._behind(name, told, depth=1)
 
     @staticmethod
     def _is_plain(fact: Fact) -> bool:
@@ -113,18 +115,32 @@ class FactNodes:
         return found
 
     def _readers(self, name: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(other for other, one in self._expressions() if name in one.reads))
+        asked = [one.id for one in self.policy.criteria.values() if name in one.own_inputs]
+        looked = [one.id for one in self.policy.documents.values() if name in one.inputs]
+        read = [other for other, one in self._expressions() if name in one.reads]
+        return tuple(dict.fromkeys((*read, *asked, *looked)))
 
     def readers_of_set(self, canonical: str) -> tuple[str, ...]:
-        """What reads a value set: facts, and whatever has a condition that names it."""
+        """What reads a value set: facts, the orders that are spoken of, whatever has a condition that names it."""
+        ordered = [ORDERS] if canonical in self._ordered() else []
         filtered = [name for name, one in self.required.items() if one.value_set == canonical]
         named = [name for name, one in self._expressions() if canonical in one.value_sets]
-        return tuple(dict.fromkeys((*filtered, *named)))
+        return tuple(dict.fromkeys((*ordered, *filtered, *named)))
+
+    def _ordered(self) -> set[str]:
+        return {
+            one["valueSet"]
+            for part in self.policy.resource["action"]
+            for trigger in part.get("trigger", [])
+            for data in trigger.get("data", [])
+            for one in data.get("codeFilter", [])
+        }
 
     def _expressions(self) -> Iterator[tuple[str, Expression]]:
-        """Every expression of facts and conditions, with the id of what it belongs to."""
+        """Every expression of facts and conditions that decides something, with the id of what it belongs to."""
+        fields = self._fields()
         for name, fact in self.policy.facts.items():
-            qualifiers = [one for _, one in fact.measurement.qualifiers] if fact.measurement else []
+            qualifiers = [one for which, one in _qualifiers(fact) if which in fields]
             for one in (fact.expression, fact.where, *_ends(fact.window), *qualifiers):
                 if one is not None:
                     yield name, one
@@ -132,8 +148,34 @@ class FactNodes:
             for condition in conditions:
                 for expression in condition.expressions if condition is not None else ():
                     yield name, expression
+        yield from self._wording()
+
+    def _wording(self) -> Iterator[tuple[str, Expression]]:
+        """Expressions that decide nothing but what is said or suggested."""
+        policy = self.policy
+        said = [(row.id, row.words) for row in policy.rows]
+        said += [(exclusion.id, exclusion.words) for exclusion in policy.exclusions.values()]
+        said += [(advice.id, advice.detail) for advice in policy.advice]
+        for name, words in said:
+            if isinstance(words, Expression):
+                yield name, words
+        for advice in policy.advice:
+            for change in (change for action in advice.actions for change in action.changes):
+                yield advice.id, change.expression
+
+    def _fields(self) -> set[str]:
+        """What is read of items: a qualifier of a shared fact may be none of it."""
+        found = {name for fact in self.policy.facts.values() for name in fact.per}
+        expressions = [one for fact in self.policy.facts.values() for one in (fact.expression, fact.where) if one]
+        expressions += [one for _, one in self._wording()]
+        for _, conditions in self._conditioned():
+            expressions += [one for condition in conditions if condition for one in condition.expressions]
+        for expression in expressions:
+            found |= {one.name for one in walk(expression.ast) if isinstance(one, Member)}
+        return found
 
     def _conditioned(self) -> Iterator[tuple[str, tuple[Condition | None, ...]]]:
+        yield ORDERS, tuple(one.condition for one in self.policy.triggers)
         for criterion in self.policy.criteria.values():
             yield criterion.id, (criterion.applicability, criterion.start)
         for row in self.policy.rows:
@@ -156,7 +198,7 @@ class FactNodes:
             return _plain(label, f"every {fact.type} on record {where} ‘{title}’ ({fact.name})")
         if fact.type == "boolean":
             return Detail(label, self.speaker.condition(fact.expression.ast), fact.expression.text)
-        return Detail(label, Saying(self.speaker.value(fact.expression.ast)), fact.expression.text)
+        return Detail(label, self.speaker.yielded(fact.expression.ast), fact.expression.text)
 
     def _narrowed(self, fact: Fact, required: Requirement) -> Iterator[Detail]:
         if fact.window is not None:
@@ -193,9 +235,18 @@ class FactNodes:
         unit = unit_words(measured.unit)
         plausible = f"plausible from {measured.low:f} to {measured.high:f} {unit}"
         yield _plain("read as", f"{measured.display} in {unit}; {plausible}, else it cannot be used")
+        fields = self._fields()
         for name, expression in measured.qualifiers:
+            if name not in fields:
+                yield Detail(f"its {name}", Saying(NO_READER), expression.text)
+                continue
             saying = self.speaker.value(expression.ast)
-            yield Detail(f"its {name}", Saying("" if "«" in saying else saying), expression.text)
+            # half of it in words would be harder to read than none
+            yield Detail(f"its {name}", Saying(f"«{expression.text}»" if "«" in saying else saying), expression.text)
+
+
+def _qualifiers(fact: Fact) -> tuple[tuple[str, Expression], ...]:
+    return fact.measurement.qualifiers if fact.measurement is not None else ()
 
 
 def _ends(window: Window | None) -> tuple[Expression | None, ...]:

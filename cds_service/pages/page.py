@@ -13,6 +13,10 @@ from cds_service.policy.plan import Citation
 
 Joined = Literal["says", "each", "all", "any", "none", "not-all", "if"]
 
+# what the owners of code systems ask to be said: of many value sets the same, so the text says it once
+NOTICE = "notice"
+# of what a shared fact brings along and this policy does not ask about
+NO_READER = "decides nothing in this policy"
 _OTHERWISE_OPEN = " (otherwise not known)"
 _JOINING = {
     "says": "",
@@ -78,14 +82,14 @@ class Saying:
 class Detail:
     """One labelled line of a node, e.g. "met if", with the FHIRPath that its words were made from.
 
-    `brief` are fewer words for one that is repeated: to be used where its section has told it before.
+    `fact` names the fact that it tells, where it tells one: a page tells a fact in full once, and then by its name.
     """
 
     label: str
     saying: Saying
     expression: str | None = None
     repeated: bool = False  # says again what another node of the page says
-    brief: str = ""
+    fact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

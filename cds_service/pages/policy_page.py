@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from cds_service.fhir.fhirpath import Expression
 from cds_service.fhir.fhirpath.syntax import Literal
-from cds_service.pages.fact_nodes import FactNodes
-from cds_service.pages.page import Detail, Page, PageNode, Saying, Section
+from cds_service.pages.fact_nodes import ORDERS, FactNodes
+from cds_service.pages.page import NOTICE, Detail, Page, PageNode, Saying, Section
 from cds_service.pages.requirements import Requirement, code_lines, every_code, requirements, value_set_resources
-from cds_service.pages.sayings import Speaker, Told, article
+from cds_service.pages.sayings import Speaker, Told, article, listed
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.plan import AdviceItem, Condition, Criterion, Document, Exclusion, Outcome, Policy, Row
 
 _READING = (
-    "Each expression of the plan is given in words and, behind “=”, as it is written (FHIRPath; “…/” stands for the "
-    "address of a value set). Words in «» are an expression that has no words here. “Not known” is an answer of its "
-    "own: nothing on record shows it either way. What is said after “otherwise” holds also where the condition is not "
-    "known, unless a look-up failed: then nothing is known. What may count, but is not known to, is a candidate: it "
-    "leaves a criterion open and is shown with its question. A line marked “ours” is a choice of this service, not the "
-    "payer's."
+    "Each expression of the plan is given in words; --expressions shows below them, behind “=”, how it is written. "
+    "What has no words stands in «» as it is written (FHIRPath; “…/” stands for the address of a value set). A fact (a "
+    "name like lastVisit) is told in full where it is first read, and by its name afterwards.\n"
+    "“Not known” is an answer of its own: nothing on record shows it either way. What is said after “otherwise” or "
+    "“unless” holds also where the condition is not known, except where a look-up failed: then nothing is known. What "
+    "may count, but is not known to, is a candidate: it leaves a criterion open and is shown with its question.\n"
+    "A line marked “ours” is a choice of this service, not the payer's."
 )
 _TABLE = (
     "Read from the top: the first row whose condition holds answers, and one whose condition is not known ends the "
     "reading. A row that gives one of the two answers leaves the other to a later row."
 )
+_SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 _COVERED = {"covered": "covered", "not-covered": "not covered", "conditional": "covered under conditions"}
 _NEEDED = {
     "auth-needed": "prior authorization needed",
     "no-auth": "no prior authorization needed",
     "conditional": "whether prior authorization is needed depends",
+}
+# information that an answer lacks, by its code in CRD
+_MISSING = {
+    "performer": "who carries the order out (performer)",
+    "location": "where it is carried out (location)",
+    "timeframe": "when, or for how long (timeframe)",
+    "contract-window": "the time for which a contract holds (contract-window)",
+    "detail-code": "what exactly is ordered (detail-code)",
+    "OTH": "what the words say (OTH)",
 }
 _KIND = {"clinical": "clinical documentation", "admin": "an administrative paper"}
 
@@ -113,42 +125,76 @@ class _Writer:
         beside = [one for one in policy.criteria.values() if one.parent is None and one.id != policy.root]
         yield Section("reading", "How we read the document", str(policy.resource.get("purpose", "")), ())
         yield Section("words", "How to read this page", _READING, ())
+        yield Section("headings", "Where the document is used", "\n".join(self._headings()), ())
         yield Section("orders", "Orders it speaks of", "", tuple(self._orders()))
         yield Section(
             "authorization",
             "Authorization",
-            _TABLE,
+            self._about("authorization", _TABLE),
             tuple(self._row(number, row) for number, row in enumerate(policy.rows, 1)),
         )
-        yield Section("criteria", "Criteria", "", (tree,))
+        yield Section("criteria", "Criteria", self._about("criteria"), (tree,))
         about = "In no group: these decide nothing by themselves." if beside else ""
         yield Section("beside", "Asked and shown beside the criteria", about, tuple(map(self._criterion, beside)))
-        yield Section("exclusions", "Exclusions", "", tuple(map(self._exclusion, policy.exclusions.values())))
-        yield Section("documents", "Documents", "", tuple(map(self._document, policy.documents.values())))
-        yield Section("advice", "Notes and suggestions", "", tuple(map(self._advice, policy.advice)))
+        about = self._about("exclusions")
+        yield Section("exclusions", "Exclusions", about, tuple(map(self._exclusion, policy.exclusions.values())))
+        about = self._about("documents")
+        yield Section("documents", "Documents", about, tuple(map(self._document, policy.documents.values())))
+        about = self._about("advice")
+        yield Section("advice", "Notes and suggestions", about, tuple(map(self._advice, policy.advice)))
         yield Section("facts", "Facts", "", tuple(map(self.facts.node, policy.facts)))
-        yield Section("value-sets", "Value sets", "", tuple(map(self._value_set, sorted(policy.value_sets))))
+        sets = tuple(map(self._value_set, sorted(policy.value_sets)))
+        yield Section("value-sets", "Value sets", "\n".join(_notices(sets)), sets)
+
+    def _about(self, part: str, words: str = "") -> str:
+        """What opens a part of the page: how it is read, and what the plan cites for the whole of it."""
+        cited = [
+            one["label"] + (f": {one['citation']}" if one.get("citation") else "")
+            for action in self.policy.resource["action"]
+            if part in (coding["code"] for concept in action["code"] for coding in concept["coding"])
+            for one in action.get("documentation", [])
+        ]
+        sources = [one if one.startswith("ours:") else f"source: {one}" for one in cited]
+        return "\n".join((*sources, *([words] if words else [])))
+
+    def _headings(self) -> Iterator[str]:
+        """Each heading of the document with what cites it, so that one that nothing cites is seen to be missing."""
+        policy = self.policy
+        cited: dict[str, dict[str, None]] = {}
+        for action in policy.resource["action"]:
+            for one in action.get("documentation", []):
+                if not one["label"].startswith("ours:"):
+                    cited.setdefault(one["label"], {})[action["id"]] = None
+        parts = (policy.criteria, policy.exclusions, policy.documents)
+        for told in (*policy.rows, *(node for part in parts for node in part.values()), *policy.advice):
+            for citation in told.citations:
+                if not citation.ours:
+                    cited.setdefault(citation.label, {})[told.id] = None
+        for label in sorted(cited, key=_by_number):
+            yield f"- {label}: {', '.join(cited[label])}"
 
     # -- orders and the table
 
     def _orders(self) -> Iterator[PageNode]:
-        data = [
-            one
-            for part in self.policy.resource["action"]
-            for trigger in part.get("trigger", [])
-            for one in trigger.get("data", [])
-        ]
-        kinds = [one["type"] for one in data]
+        """Of several resource types the same is told once."""
+        triggers = [one for part in self.policy.resource["action"] for one in part.get("trigger", [])]
+        data = [(trigger, one) for trigger in triggers for one in trigger.get("data", [])]
+        types: dict[tuple[str | None, tuple[Detail, ...]], list[str]] = {}
         # one Trigger for each, in this order: see read_table.py
-        for one, trigger in zip(data, self.policy.triggers, strict=True):
-            kind, details = one["type"], tuple(self._condition("only where", trigger.condition))
-            if not one.get("codeFilter"):
-                yield PageNode(kind, f"{kind}, whatever its code", "", details)
-                continue
-            value_set = self.value_sets[one["codeFilter"][0]["valueSet"]]
-            name = kind if kinds.count(kind) == 1 else f"{kind} {value_set['id']}"
-            title = f"{kind} with a code of ‘{value_set['title']}’"
-            yield PageNode(name, title, "", details, codes=code_lines(value_set))
+        for (trigger, one), read in zip(data, self.policy.triggers, strict=True):
+            meant = trigger.get("condition", {}).get("description")
+            details = (*self._words("in words", meant), *self._condition("only where", read.condition))
+            filtered = one["codeFilter"][0]["valueSet"] if one.get("codeFilter") else None
+            types.setdefault((filtered, details), []).append(one["type"])
+        kinds = [listed(list(dict.fromkeys(each)), "or") for each in types.values()]
+        for kind, (filtered, details) in zip(kinds, types, strict=True):
+            value_set = self.value_sets[filtered] if filtered else None
+            which = f"with a code of ‘{value_set['title']}’" if value_set else "whatever its code"
+            # a name that outlives another value set, so that versions can be compared
+            name = ORDERS if len(kinds) == 1 else kind
+            if kinds.count(kind) > 1:
+                name = f"{kind}, {value_set['id'] if value_set else 'any code'}"
+            yield PageNode(name, f"{kind}, {which}", "", details, codes=code_lines(value_set) if value_set else ())
 
     def _row(self, number: int, row: Row) -> PageNode:
         coded = dict(_coded_reasons(_action(self.policy.resource, row.id)))
@@ -169,7 +215,7 @@ class _Writer:
         needed = _NEEDED[outcome.pa_needed] if outcome.pa_needed else "authorization: left to a later row"
         yield _plain(label, f"{covered}; {needed}")
         if outcome.info_needed:
-            yield _plain("missing", ", ".join(outcome.info_needed))
+            yield _plain("missing", ", ".join(_MISSING[one] for one in outcome.info_needed))
         for reason in outcome.reason:
             yield _plain("reason", f"{reason} [{coded[reason]}]" if reason in coded else reason)
 
@@ -238,7 +284,7 @@ class _Writer:
         if isinstance(words, Expression) and isinstance(words.ast, Literal):
             yield _plain(label, str(words.ast.value))
         elif isinstance(words, Expression):
-            yield Detail(label, Saying(self.speaker.value(words.ast)), words.text)
+            yield Detail(label, self.speaker.yielded(words.ast), words.text)
         elif words:
             yield _plain(label, words)
 
@@ -248,7 +294,7 @@ class _Writer:
         resource = self.value_sets[canonical]
         details = [
             _plain(label, resource[element])
-            for label, element in (("holds", "description"), ("source", "purpose"), ("notice", "copyright"))
+            for label, element in (("holds", "description"), ("source", "purpose"), (NOTICE, "copyright"))
             if resource.get(element)
         ]
         codes, every = code_lines(resource), every_code(resource)
@@ -260,6 +306,17 @@ class _Writer:
         twice = sum(one.startswith(f"{resource['url']}|") for one in self.policy.value_sets) > 1
         name = f"{resource['id']}|{resource['version']}" if twice else resource["id"]
         return PageNode(name, resource["title"], "", tuple(details), (), (), codes, every, readers)
+
+
+def _by_number(label: str) -> list[tuple[int, int, str]]:
+    """Headings in the order of their numbers, 2 before 10."""
+    return [(0, int(one), "") if one.isdigit() else (1, 0, one) for one in re.findall(r"\d+|\D+", label)]
+
+
+def _notices(sets: Iterable[PageNode]) -> list[str]:
+    """Each sentence of the notices once."""
+    told = [one.saying.line for node in sets for one in node.details if one.label == NOTICE]
+    return list(dict.fromkeys(sentence for words in told for sentence in _SENTENCE_END.split(words)))
 
 
 def _phrase(name: str, policy: Policy, required: Requirement, titles: Mapping[str, str]) -> str:

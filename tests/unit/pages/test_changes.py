@@ -40,7 +40,7 @@ def test_a_window_that_moved_is_said_of_the_fact_and_of_the_document() -> None:
 
 
 def test_codes_that_went_and_came_are_named() -> None:
-    moved = change("[DeviceRequest]", "codes")
+    moved = change("with a code of", "codes")
     assert (moved.before, moved.after) == (("HCPCS E1392",), ("HCPCS E0431",))
     assert change("order-oxygen", "set version").after == ("2",)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from cds_service.pages.page import Page, PageNode
 from cds_service.pages.page_text import page_json, page_text
 from cds_service.pages.policy_page import policy_page
+from cds_service.policy.catalogue import Catalogue
 from tests.unit.pages.pair import NEW, OLD, pair_of_versions, successor
-from tests.unit.policy.small_plan import criterion
+from tests.unit.policy.small_plan import criterion, fhirpath
 
 
 def page(version: str = OLD) -> Page:
@@ -43,13 +45,41 @@ def test_the_head_says_payer_document_and_from_and_until_when() -> None:
 
 
 def test_orders_are_told_with_their_codes() -> None:
-    assert [one.code for one in node("DeviceRequest").codes] == ["E1390", "E1392"]
+    assert [one.code for one in node("orders").codes] == ["E1390", "E1392"]
+
+
+def shown(plan: dict[str, Any], **how: bool) -> str:
+    return page_text(newest(pair_of_versions(plan)), **how)
+
+
+def newest(catalogue: Catalogue) -> Page:
+    return policy_page(next(one for one in catalogue.policies if one.version == NEW), catalogue)
+
+
+def test_resource_types_of_which_the_same_is_said_are_told_once() -> None:
+    plan = successor()
+    data = plan["action"][0]["trigger"][0]["data"]
+    data.append({**data[0], "type": "ServiceRequest"})
+    [orders] = [one for one in newest(pair_of_versions(plan)).sections if one.id == "orders"]
+    assert [one.title for one in orders.nodes] == ["DeviceRequest or ServiceRequest, with a code of ‘order-oxygen’"]
+
+
+def test_resource_types_of_which_something_else_is_said_stand_apart() -> None:
+    plan = successor()
+    triggers = plan["action"][0]["trigger"]
+    data = [{**triggers[0]["data"][0], "type": "ServiceRequest"}]
+    triggers.append({**triggers[0], "data": data, "condition": fhirpath("%line.asNeeded.exists()")})
+    found = newest(pair_of_versions(plan))
+    assert [one.id for section in found.sections if section.id == "orders" for one in section.nodes] == [
+        "DeviceRequest",
+        "ServiceRequest",
+    ]
 
 
 def test_a_row_says_when_what_is_answered_and_what_is_missing() -> None:
     assert detail("auth.managed", "when") == "the coverage’s programme includes ‘managed’"
     assert detail("auth.managed", "answer") == "covered under conditions; whether prior authorization is needed depends"
-    assert detail("auth.managed", "missing") == "OTH"
+    assert detail("auth.managed", "missing") == "what the words say (OTH)"
     assert detail("auth.managed", "short answer")
     assert detail("auth.all", "when") == "in all other cases"
 
@@ -135,16 +165,65 @@ def test_text_and_json_say_the_same_nodes() -> None:
         assert one.id in text
 
 
-def test_what_a_section_has_told_is_told_in_brief_and_never_twice_under_one_criterion() -> None:
+def test_a_fact_is_told_in_full_once_and_by_its_name_afterwards() -> None:
     plan = successor()
     criteria = plan["action"][1]
     criteria["action"][0]["action"].append(criterion("acme-oxygen.again", "%restingLow", "%restingLow"))
-    catalogue = pair_of_versions(plan)
-    text = page_text(policy_page(next(one for one in catalogue.policies if one.version == NEW), catalogue))
-    tree = text[text.index("\nCriteria\n") : text.index("\nExclusions\n")]
-    assert tree.count("where: restingLow: for one of restingO2") == 2  # the limit stands under each
-    assert tree.count("where: every Observation on record of ‘obs-saturation’") == 1
-    assert tree.count("(in full above, and under Facts)") == 1
+    text = shown(plan)
+    assert text.count("for one of restingO2") == 1
+    assert text.count("every Observation on record of ‘obs-saturation’") == 1
+    assert text.count("where restingLow: as above, under acme-oxygen.rest") == 1
+    facts = text[text.index("\nFacts\n") : text.index("\nValue sets\n")]
+    assert "- restingLow: above, under acme-oxygen.rest; read by acme-oxygen.again too" in facts
+
+
+def test_a_fact_that_is_told_shows_all_that_narrows_it() -> None:
+    text = shown(successor())
+    told = text[text.index("where restingO2") :]
+    assert told.index("window: from 90 days") < told.index("counts: activity is ‘at-rest’") < told.index("of these:")
+
+
+def test_expressions_stand_below_their_words_only_where_they_are_asked_for() -> None:
+    text, with_expressions = shown(successor()), shown(successor(), expressions=True)
+    assert "\n" + " " * 12 + "= " not in text and "%restingLow" not in text
+    assert "= %restingLow" in with_expressions
+    lines = [line for line in with_expressions.split("\n") if not line.strip().startswith("= ")]
+    assert len(lines) >= len(text.split("\n"))
+
+
+def test_what_has_no_words_is_shown_as_it_is_written_all_the_same() -> None:
+    plan = successor(**{"%lung.exists() or {}": "%lung.aggregate(iif($total = 1, 2, 3), 1) = 3"})
+    assert "«%lung.aggregate(" in " ".join(shown(plan).split())
+
+
+def test_each_heading_of_the_document_is_listed_with_what_cites_it() -> None:
+    [headings] = [one for one in page().sections if one.id == "headings"]
+    [listed] = [line for line in headings.intro.split("\n") if line.startswith("- II.A:")]
+    assert "acme-oxygen.rest" in listed and "doc.report" in listed and "auth.managed" in listed
+
+
+def test_what_the_owners_of_code_systems_ask_to_be_said_is_said_once() -> None:
+    held = pair_of_versions()
+    noted = [{**one, "copyright": "Acme owns these. Others own those."} for one in held.resources]
+    text = page_text(newest(Catalogue(held.policies, held.payers, held.value_sets, noted)))
+    assert text.count("Acme owns these.") == 1
+    assert text.count("Others own those.") == 1
+
+
+def test_a_qualifier_that_nothing_asks_about_and_its_codes_are_said_to_decide_nothing() -> None:
+    plan = successor(**{"activity = 'at-rest' and oxygen = 'on-room-air'": "oxygen = 'on-room-air'"})
+    assert "its activity: decides nothing in this policy" in shown(plan)
+
+
+def test_the_orders_are_a_reader_of_their_value_set() -> None:
+    sets = next(one for one in page().sections if one.id == "value-sets")
+    [ordered] = [one for one in sets.nodes if one.id == "order-oxygen"]
+    assert ordered.readers[0] == "orders"
+
+
+def test_codes_that_the_orders_have_listed_are_not_listed_again() -> None:
+    assert page_text(page()).count("HCPCS E1392") == 1
+    assert page_text(page(), every_code=True).count("HCPCS E1392") == 2
 
 
 def test_long_sets_are_told_by_their_codes_alone_until_every_code_is_asked_for() -> None:
