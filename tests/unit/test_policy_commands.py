@@ -76,6 +76,11 @@ def test_show_prints_every_code_where_it_is_asked_to() -> None:
     assert "ICD-10-CM J44.89" in run("policy", "show", OXYGEN, "--codes").stdout
 
 
+def test_show_prints_expressions_where_it_is_asked_to() -> None:
+    assert "= %restingLow" in run("policy", "show", OXYGEN, "--expressions").stdout
+    assert "%restingLow" not in run("policy", "show", OXYGEN).stdout
+
+
 def test_a_reader_that_stops_reading_is_no_fault() -> None:
     command = subprocess.Popen(
         [*COMMAND, "policy", "show", OXYGEN],
