@@ -49,8 +49,9 @@ def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False
         )
     elif code_is_known:
         text = (
-            f"The policy of {payer_name} for {billed['code']} that is held here is for another item than this order "
-            f"names. This is not an answer about authorization: ask {payer_name}."
+            f"The policy of {payer_name} that is held here for {billed['code']} is for one of the items billed so, and "
+            f"nothing on this order was read as that item. This is not an answer about authorization: if it is that "
+            f"item, name it in the text of the order; else ask {payer_name}."
         )
     else:
         text = (

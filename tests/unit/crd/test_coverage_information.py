@@ -131,7 +131,7 @@ def test_a_code_whose_policy_is_for_another_item_is_not_said_to_have_none() -> N
         if "valueCodeableConcept" in found["reason"][0]
         else found["reason"][0]
     )
-    assert "for another item than this order names" in reason["text"]
+    assert "nothing on this order was read as that item" in reason["text"]
     assert "not an answer about authorization" in reason["text"]
     assert reason["coding"][0]["code"] == "no-policy-held"
 
