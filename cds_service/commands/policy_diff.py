@@ -20,6 +20,7 @@ from cds_service.settings import Settings
 
 if TYPE_CHECKING:
     from cds_service.crd.changed_answers import OrderChange
+    from cds_service.fhir.working_days import BusinessHours
     from cds_service.pages.changes import Change
     from cds_service.policy.catalogue import Catalogue
     from cds_service.policy.plan import Policy
@@ -55,7 +56,11 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     old, new = (one for one in pair if not isinstance(one, Problem))
     changes = page_changes(policy_page(old, catalogue), policy_page(new, catalogue))
     asked_at = in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()
-    recorded = list(_recorded(chosen.against, catalogue, old, new, asked_at)) if chosen.against else None
+    recorded = (
+        list(_recorded(chosen.against, catalogue, old, new, asked_at, settings.business_hours))
+        if chosen.against
+        else None
+    )
     if chosen.json:
         print_json(_as_json(old, new, changes, recorded))
     else:
@@ -79,10 +84,12 @@ def _version(catalogue: Catalogue, name: str, version: str) -> Policy | Problem:
 # -- the recorded requests
 
 
-def _recorded(folder: Path, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime) -> Iterator[_Recorded]:
+def _recorded(
+    folder: Path, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime, business_hours: BusinessHours
+) -> Iterator[_Recorded]:
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
-        found = _orders(path, catalogue, old, new, asked_at)
+        found = _orders(path, catalogue, old, new, asked_at, business_hours)
         if isinstance(found, str):
             yield _Recorded(name, passed_over=found)
         else:
@@ -90,7 +97,7 @@ def _recorded(folder: Path, catalogue: Catalogue, old: Policy, new: Policy, aske
 
 
 def _orders(
-    path: Path, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime
+    path: Path, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime, business_hours: BusinessHours
 ) -> tuple[OrderChange, ...] | str:
     from cds_service.crd.changed_answers import changed_answers
     from cds_service.crd.hook_request import parse_hook_request
@@ -104,7 +111,7 @@ def _orders(
     # a fault's own words may quote the chart: only the place is told
     if isinstance(request, Problem):
         return f"no {HOOK} request that can be read ({request.where})"
-    found = changed_answers(request, catalogue, old, new, asked_at)
+    found = changed_answers(request, catalogue, old, new, asked_at, business_hours)
     return f"cannot be answered ({found.where}); see `cds-service explain`" if isinstance(found, Problem) else found
 
 

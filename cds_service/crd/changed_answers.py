@@ -12,6 +12,7 @@ from datetime import date, datetime
 from cds_service.crd.answer import answer
 from cds_service.crd.hook_request import HookRequest
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.model import Determination
 from cds_service.policy.plan import Policy
@@ -38,13 +39,18 @@ class OrderChange:
 
 
 def changed_answers(
-    request: HookRequest, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime
+    request: HookRequest,
+    catalogue: Catalogue,
+    old: Policy,
+    new: Policy,
+    asked_at: datetime,
+    business_hours: BusinessHours = STANDARD_HOURS,
 ) -> tuple[OrderChange, ...] | Problem:
     """Each order that one of the two versions speaks of, judged by both as if each had always been in force."""
-    was = _determinations(request, catalogue, old, asked_at)
+    was = _determinations(request, catalogue, old, asked_at, business_hours)
     if isinstance(was, Problem):
         return was
-    now = _determinations(request, catalogue, new, asked_at)
+    now = _determinations(request, catalogue, new, asked_at, business_hours)
     if isinstance(now, Problem):
         return now
     return tuple(
@@ -54,10 +60,10 @@ def changed_answers(
 
 
 def _determinations(
-    request: HookRequest, catalogue: Catalogue, policy: Policy, asked_at: datetime
+    request: HookRequest, catalogue: Catalogue, policy: Policy, asked_at: datetime, business_hours: BusinessHours
 ) -> dict[tuple[str, int], Determination] | Problem:
     alone = Catalogue([replace(policy, start=date.min)], catalogue.payers, catalogue.value_sets, catalogue.resources)
-    response = answer(request, alone, asked_at, lambda: "", str)
+    response = answer(request, alone, asked_at, lambda: "", str, business_hours)
     if isinstance(response, Problem):
         return response
     found: dict[tuple[str, int], Determination] = {}

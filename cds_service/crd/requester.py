@@ -55,10 +55,17 @@ def _known_by(reference: Mapping[str, Any], record: Record, within: Resource) ->
     keys = set(_reference_keys(reference, record))
     for resource in (found, record.resolve(found.get("practitioner"), within=within) if found is not None else None):
         if resource is not None and resource.get("resourceType") in _PEOPLE:
-            keys |= {own_reference(resource), *_identifier_keys(objects_in(resource.get("identifier")))}
+            keys |= set(_identifier_keys(objects_in(resource.get("identifier"))))
+            if not _is_contained(resource, within):
+                keys.add(own_reference(resource))
     if found is not None and found.get("resourceType") == "PractitionerRole":
         keys |= set(_reference_keys(found.get("practitioner"), record))
     return {key for key in keys if key.startswith(_PERSON_KEYS)}
+
+
+def _is_contained(resource: Resource, within: Resource) -> bool:
+    # its id holds inside that resource alone: `#gp` of two resources may be two people
+    return any(one is resource for one in objects_in(within.get("contained")))
 
 
 _PEOPLE = ("Practitioner", "PractitionerRole")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from cds_service.adapters.definition_files import read_definition_folders
 from cds_service.crd.changed_answers import FieldChange, OrderChange, changed_answers
 from cds_service.crd.hook_request import HookRequest, parse_hook_request
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
@@ -74,3 +75,27 @@ def test_each_field_that_differs_is_named_with_its_status(catalogue: Catalogue, 
 
 def test_a_call_that_cannot_be_answered_is_a_problem(catalogue: Catalogue, policy: Policy) -> None:
     assert isinstance(changed_answers(request("payer-not-served"), catalogue, policy, policy, NOW), Problem)
+
+
+def test_the_hours_of_the_office_count_as_they_are_set() -> None:
+    folders = read_definition_folders(ROOT / "plans", ROOT / "valuesets")
+    plain, _ = load_catalogue([file.definition for file in folders.files])
+    policy_id = "carepartners-home-infusion"
+    only_in_hours = []
+    for file in folders.files:
+        resource = json.loads(json.dumps(file.definition.resource))
+        if resource["id"] == policy_id:
+            card = next(one for one in resource["action"][-1]["action"] if one["id"] == "advice.when")
+            words = {"language": "text/fhirpath", "expression": "%calendar.hours = 'normal'"}
+            card["condition"] = [{"kind": "applicability", "expression": words}]
+        only_in_hours.append(replace(file.definition, resource=resource))
+    changed, problems = load_catalogue(only_in_hours)
+    assert plain is not None and changed is not None, problems
+    old, new = (next(one for one in held.policies if one.id == policy_id) for held in (plain, changed))
+    call, at = request("home-infusion-two-more-therapies"), datetime(2026, 11, 23, 16, 30, tzinfo=NOW.tzinfo)
+
+    in_hours = changed_answers(call, plain, old, new, at)
+    after_hours = changed_answers(call, plain, old, new, at, BusinessHours(time(8), time(16)))
+
+    assert not isinstance(in_hours, Problem) and not any(order.fields for order in in_hours)
+    assert not isinstance(after_hours, Problem) and all(order.fields for order in after_hours)

@@ -126,3 +126,16 @@ def test_a_clinic_named_as_general_practitioner_makes_nobody_in_it_one() -> None
     role = {**ROLE, "organization": {"reference": "Organization/c"}, "identifier": []}
     assert not general(by("PractitionerRole/r1"), [{"reference": "Organization/c"}], DOCTOR, role, clinic)
     assert not general({"requester": {"reference": "Organization/c"}}, [{"reference": "Organization/c"}], clinic)
+
+
+def test_a_contained_person_is_nobody_else_of_the_same_id() -> None:
+    doctor = {"resourceType": "Practitioner", "id": "gp"}
+    order = {**by("#gp"), "contained": [doctor]}
+    patient = {"resourceType": "Patient", "id": "p1", "contained": [dict(doctor)]}
+    named = {"generalPractitioner": [{"reference": "#gp"}]}
+    record = Record.build([("[0]", {**patient, **named})], "p1")
+    found = requester_of({"resourceType": "DeviceRequest", "id": "o", **order}, record)
+    assert found is not None and "generalPractitioner" not in found
+    assert not general(order, [{"reference": "Practitioner/gp"}])
+    known = [{**doctor, "identifier": [NPI]}]
+    assert general({**by("#gp"), "contained": known}, [{"identifier": NPI}])
