@@ -141,7 +141,7 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
         encounter=call.record.resolve(f"Encounter/{encounter_id}") if encounter_id is not None else None,
         coverage=coverage,
         requester=requester_of(line.order.resource, call.record),
-        performer=performer_of(line.order.resource, call.record, call.catalogue.payers),
+        performer=performer_of(line.order.resource, call.record, call.catalogue.payers, call.asked_at.date()),
         business_hours=call.business_hours,
         not_looked_up=call.not_looked_up,
     )

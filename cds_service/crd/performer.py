@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from cds_service.crd.requester import roles_of
+from cds_service.fhir.dates import parse_date
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference
@@ -17,23 +19,44 @@ Resource = Mapping[str, Any]
 NETWORK_REFERENCE = "http://hl7.org/fhir/us/davinci-pdex-plan-net/StructureDefinition/network-reference"
 
 
-def performer_of(order: Resource, record: Record, payers: Sequence[Payer]) -> dict[str, Any] | None:
-    """The view of an order's performers: `reference`, `role` and `network` of all of them; None where none is named.
+# a name that says who is *not* in a network bears the payer's name all the same
+_DENIALS = ("not", "non", "nonparticipating", "noncontracted", "out of network", "out of plan", "former", "terminated")
 
-    `role` is as of a requester, and the type of an Organization. A network has `reference`, `name`, and, where it or
-    the Organization that it is part of goes by the name of a payer served here, that `payer` with the `programme`s
-    that its name says. Which network another name stands for is not guessed.
+
+def performer_of(order: Resource, record: Record, payers: Sequence[Payer], on: date) -> dict[str, Any] | None:
+    """The view of an order's performers: `named`, `reference`, `role` and `network` of all; None where none is named.
+
+    `named` has each of them once, as what it is called here; a network's `performer` is the one whose it is. `role` is
+    as of a requester, and the type of an Organization. A network has `reference`, `name`, and, where it or the
+    Organization that it is part of goes by the name of a payer served here, that `payer` with the `programme`s that
+    its name says. Which network another name stands for is not guessed; what ended before `on` does not count.
     """
-    named = list(_named(order))
-    if not named:
+    references = list(_named(order))
+    if not references:
         return None
-    found = [one for reference in named if (one := record.resolve(reference, within=order)) is not None]
-    stated = [text for one in named if (text := literal_reference(one)) is not None and not text.startswith("#")]
+    named: dict[str, Resource] = {}
+    for n, one in enumerate(references):
+        found = record.resolve(one, within=order)
+        named.setdefault(_called(one, found, n), found or {})
+    held = [found for found in named.values() if found]
+    stated = [text for one in references if (text := literal_reference(one)) is not None and not text.startswith("#")]
     return {
-        "reference": stated or [own_reference(one) for one in found],
-        "role": [role for one in found for role in _roles(one, record, order)],
-        "network": [_network(one, record, payers) for role in found for one in _networks(role, record)],
+        "named": list(named),
+        "reference": stated or [own_reference(one) for one in held],
+        "role": [role for one in held for role in _roles(one, record, order)],
+        "network": [
+            {**_network(one, record, payers), "performer": name}
+            for name, found in named.items()
+            for one in _networks(found, record, on)
+        ],
     }
+
+
+def _called(reference: Mapping[str, Any], found: Resource | None, place: int) -> str:
+    text = literal_reference(reference)
+    if text is not None and text.startswith("#"):
+        return text
+    return own_reference(found) if found is not None else text or f"performer {place + 1}"
 
 
 def _named(order: Resource) -> Iterator[Mapping[str, Any]]:
@@ -51,17 +74,24 @@ def _roles(found: Resource, record: Record, order: Resource) -> Iterator[Mapping
         yield from objects_in(organization.get("type"))
 
 
-def _networks(found: Resource, record: Record) -> Iterator[Mapping[str, Any]]:
+def _networks(found: Resource, record: Record, on: date) -> Iterator[Mapping[str, Any]]:
     """References to the networks of a PractitionerRole, or of all active ones of a Practitioner."""
     roles = [found]
     if found.get("resourceType") == "Practitioner":
         roles = [one for one in record.of_type("PractitionerRole") if record.resolve(one.get("practitioner")) is found]
     for role in roles:
-        if role.get("resourceType") != "PractitionerRole" or role.get("active") is False:
+        if role.get("resourceType") != "PractitionerRole" or role.get("active") is False or _ended(role, on):
             continue
         for extension in objects_in(role.get("extension")):
             if extension.get("url") == NETWORK_REFERENCE:
                 yield from objects_in(extension.get("valueReference"))
+
+
+def _ended(role: Resource, on: date) -> bool:
+    period = role.get("period")
+    end = period.get("end") if isinstance(period, Mapping) else None
+    day = parse_date(end) if isinstance(end, str) else None
+    return day is not None and day.last_day < on
 
 
 def _network(reference: Mapping[str, Any], record: Record, payers: Sequence[Payer]) -> dict[str, Any]:
@@ -74,7 +104,8 @@ def _network(reference: Mapping[str, Any], record: Record, payers: Sequence[Paye
     if any(names):
         view["name"] = next(filter(None, names))
     texts = [fold(one) for one in (*names, *owners) if one]
-    payer = next((one for one in payers if _is_of(texts, one)), None)
+    denied = network.get("active") is False or any(says(text, word) for text in texts for word in _DENIALS)
+    payer = None if denied else next((one for one in payers if _is_of(texts, one)), None)
     if payer is not None:
         view["payer"] = payer.id
         view["programme"] = [

@@ -190,7 +190,7 @@ def _case(raw: Mapping[str, Any], where: str, charts: Mapping[str, Any], problem
         requester = requester.get("role", [])
     performer = raw.get("performer")
     if performer is not None:
-        _unknown(performer, ("role", "network"), where, problems)
+        _unknown(performer, ("role", "network", "beside"), where, problems)
     case = Case(
         name=str(raw.get("name")),
         where=where,

@@ -236,16 +236,22 @@ def _requester(case: Case) -> dict[str, Any] | None:
 
 
 def _performer(case: Case) -> dict[str, Any] | None:
-    """A network is a payer's id, or a payer and the programme that its name says: `payer programme`."""
+    """A network is a payer's id, or a payer and the programme that its name says: `payer programme`.
+
+    Those `beside` are named too, each in the networks of a list of its own.
+    """
     if case.performer is None:
         return None
-    networks = []
-    for n, network in enumerate(_listed(case.performer.get("network")), 1):
+    each = [_listed(case.performer.get("network")), *map(_listed, _listed(case.performer.get("beside")))]
+    named = ["PractitionerRole/performer", *(f"PractitionerRole/performer-{n}" for n in range(2, len(each) + 1))]
+    networks: list[dict[str, Any]] = []
+    for name, network in ((name, one) for name, listed in zip(named, each, strict=True) for one in listed):
         payer, _, programme = str(network).partition(" ")
         said = {"payer": payer, "programme": [programme] if programme else []} if payer != "other" else {}
-        networks.append({"reference": f"Organization/network-{n}", "name": str(network), **said})
+        reference = f"Organization/network-{len(networks) + 1}"
+        networks.append({"performer": name, "reference": reference, "name": str(network), **said})
     roles = _provider_roles(_listed(case.performer.get("role")))
-    return {"role": roles, "reference": ["PractitionerRole/performer"], "network": networks}
+    return {"named": named, "role": roles, "reference": named, "network": networks}
 
 
 def _provider_roles(codes: Sequence[Any]) -> list[dict[str, Any]]:

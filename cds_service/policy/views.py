@@ -68,11 +68,13 @@ _FIELDS: dict[str, dict[str, Field]] = {
         "generalPractitioner": Field("boolean"),
     },
     "Performer": {
+        "named": Field("string", many=True),
         "role": Field("CodeableConcept", many=True),
         "reference": Field("string", many=True),
         "network": Field("NetworkView", many=True),
     },
     "NetworkView": {
+        "performer": Field("string"),
         "reference": Field("string"),
         "name": Field("string"),
         "payer": Field("string"),

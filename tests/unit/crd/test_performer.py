@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def role(network: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def view(order: dict[str, Any], *resources: Any) -> Any:
     record = Record.build([(f"[{n}]", one) for n, one in enumerate(resources)], "p1")
-    return performer_of(order, record, [ACME])
+    return performer_of(order, record, [ACME], date(2026, 11, 20))
 
 
 def networks(*resources: Any) -> Any:
@@ -40,7 +41,12 @@ def test_an_order_that_names_nobody_has_no_performer() -> None:
 
 
 def test_a_performer_that_the_call_does_not_hold_is_named_and_nothing_more() -> None:
-    assert view(ORDER) == {"reference": ["PractitionerRole/r1"], "role": [], "network": []}
+    assert view(ORDER) == {
+        "named": ["PractitionerRole/r1"],
+        "reference": ["PractitionerRole/r1"],
+        "role": [],
+        "network": [],
+    }
 
 
 def test_a_network_that_bears_the_payers_name_is_the_payers() -> None:
@@ -48,6 +54,7 @@ def test_a_network_that_bears_the_payers_name_is_the_payers() -> None:
     found = networks(role({"reference": "Organization/n"}), network)
     assert found == [
         {
+            "performer": "PractitionerRole/r1",
             "reference": "Organization/n",
             "name": "Acme Health Preferred Network",
             "payer": "acme",
@@ -76,11 +83,37 @@ def test_another_payers_network_and_one_without_a_name_are_nobodys() -> None:
     (other,) = networks(role({"reference": "Organization/n", "display": "Acmeville PPO"}))
     assert "payer" not in other
     (nameless,) = networks(role({"reference": "Organization/n"}))
-    assert nameless == {"reference": "Organization/n"}
+    assert nameless == {"performer": "PractitionerRole/r1", "reference": "Organization/n"}
 
 
 def test_a_role_that_was_given_up_is_in_no_network() -> None:
     assert networks(role({"display": "Acme Health"}, active=False)) == []
+
+
+@pytest.mark.parametrize(("end", "counts"), [("2026-11-19", False), ("2026-11-20", True), ("2026-11", True)])
+def test_a_role_that_ended_is_in_no_network(end: str, counts: bool) -> None:
+    assert bool(networks(role({"display": "Acme Health"}, period={"end": end}))) is counts
+
+
+def test_a_network_that_is_not_active_is_nobodys() -> None:
+    network = organization("n", name="Acme Health", active=False)
+    assert "payer" not in networks(role({"reference": "Organization/n"}), network)[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Not participating with Acme Health", "Acme Health non-participating", "Acme Health (out-of-network providers)"],
+)
+def test_a_name_that_says_who_is_not_in_the_network_is_nobodys(name: str) -> None:
+    assert "payer" not in networks(role({"display": name}))[0]
+
+
+def test_each_performer_is_named_once_and_its_networks_are_its_own() -> None:
+    twice = {"reference": "PractitionerRole/r1"}
+    order = {**ORDER, "performer": [twice, {"reference": "PractitionerRole/r2"}, {"display": "Somebody"}, twice]}
+    found = view(order, role({"display": "Acme Health"}), {"resourceType": "PractitionerRole", "id": "r2"})
+    assert found["named"] == ["PractitionerRole/r1", "PractitionerRole/r2", "performer 3"]
+    assert [one["performer"] for one in found["network"]] == ["PractitionerRole/r1"]
 
 
 def test_a_practitioner_is_in_the_networks_of_their_roles() -> None:
