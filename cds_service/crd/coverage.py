@@ -57,7 +57,7 @@ def coverages_of(
     (a reference that cannot be read), resp-45 (coverage that has ended).
     """
     held = _Coverages(record, payers, on_date)
-    found = {one.reference: held.of_order(one.order.resource) for one in lines}
+    found = {one.reference: held.of_order(one.order.resource, _service_begins(one, on_date)) for one in lines}
     if any(found.values()):
         return found
     return held.problem(not_looked_up)
@@ -71,35 +71,37 @@ class _Coverages:
         self.payers = payers
         self.on_date = on_date
         self.of_other_payers: list[str] = []
-        self._patients_own: tuple[OrderCoverage, ...] | None = None
+        self._patients_own: dict[date, tuple[OrderCoverage, ...]] = {}
 
-    def of_order(self, order: Resource) -> tuple[OrderCoverage, ...]:
+    def of_order(self, order: Resource, begins: date) -> tuple[OrderCoverage, ...]:
+        """The coverages of an order whose service begins on that day."""
         insurance = list(_insurance(order))
         if not insurance:
-            return self.patients_own()
-        read = (self.named(reference, order) for reference in insurance)
+            return self.patients_own(begins)
+        read = (self.named(reference, order, begins) for reference in insurance)
         return tuple(one for one in read if one is not None)
 
-    def named(self, reference: Mapping[str, Any], order: Resource) -> OrderCoverage | None:
+    def named(self, reference: Mapping[str, Any], order: Resource, begins: date) -> OrderCoverage | None:
         """The coverage that an order names; None where it is another payer's."""
         coverage = self.record.resolve(reference, within=order)
         if coverage is None or coverage.get("resourceType") != "Coverage":
             return OrderCoverage(reference, "unread", why="The coverage that the order names could not be read.")
-        return self.read(coverage, reference)
+        return self.read(coverage, reference, begins)
 
-    def patients_own(self) -> tuple[OrderCoverage, ...]:
+    def patients_own(self, begins: date) -> tuple[OrderCoverage, ...]:
         """Active coverages served here; without any, the one that ended last; without that, those unread."""
-        if self._patients_own is None:
+        if begins not in self._patients_own:
             held = sorted(self.record.of_type("Coverage"), key=_end, reverse=True)
-            read = [self.read(one, _reference_to(one)) for one in held]
+            read = [self.read(one, _reference_to(one), begins) for one in held]
             by_standing: dict[Standing, list[OrderCoverage]] = {"active": [], "ended": [], "unread": []}
             for one in read:
                 if one is not None:
                     by_standing[one.standing].append(one)
-            self._patients_own = tuple(by_standing["active"] or by_standing["ended"][:1] or by_standing["unread"])
-        return self._patients_own
+            standing = tuple(by_standing["active"] or by_standing["ended"][:1] or by_standing["unread"])
+            self._patients_own[begins] = standing
+        return self._patients_own[begins]
 
-    def read(self, coverage: Resource, reference: Mapping[str, Any]) -> OrderCoverage | None:
+    def read(self, coverage: Resource, reference: Mapping[str, Any], begins: date) -> OrderCoverage | None:
         payors = list(self.payors(coverage))
         payer, programme = _payer_of(payors, self.payers)
         if payer is None:
@@ -107,7 +109,7 @@ class _Coverages:
                 self.of_other_payers.append(literal_reference(reference) or "Coverage")
                 return None
             return OrderCoverage(reference, "unread", why="The payer of the coverage could not be read.")
-        why = _why_not_active(coverage, self.on_date)
+        why = _why_not_active(coverage, self.on_date, begins)
         if why:
             return OrderCoverage(reference, "ended", payer, why=why)
         return OrderCoverage(reference, "active", payer, _view(coverage, payer, programme))
@@ -184,8 +186,17 @@ def _insurance(order: Resource) -> Iterator[Mapping[str, Any]]:
             yield reference
 
 
-def _why_not_active(coverage: Resource, on_date: date) -> str:
-    """Status and period decide together (contract); what neither says does not end a coverage."""
+def _service_begins(line: DraftLine, on_date: date) -> date:
+    """The first day of service, not before the day of the call."""
+    stated = line.line.get("firstDay")
+    return max(on_date, stated.last_day) if stated is not None else on_date
+
+
+def _why_not_active(coverage: Resource, on_date: date, begins: date) -> str:
+    """Status and period decide together; what neither says does not end a coverage.
+
+    One that has not begun yet is one of the order's as long as it has begun when the service does (`begins`).
+    """
     status = coverage.get("status")
     if isinstance(status, str) and status.strip().lower() in _NOT_ACTIVE:
         return f"The coverage is not active: its status is '{status.strip().lower()}'."
@@ -194,7 +205,7 @@ def _why_not_active(coverage: Resource, on_date: date) -> str:
     start, end = (parse_date(one) if isinstance(one, str) else None for one in map(period.get, ("start", "end")))
     if end is not None and end.last_day < on_date:
         return f"The coverage ended on {end.last_day.isoformat()}."
-    if start is not None and start.first_day > on_date:
+    if start is not None and start.first_day > begins:
         return f"The coverage begins on {start.first_day.isoformat()} only."
     return ""
 

@@ -246,6 +246,12 @@ def test_a_coverage_that_may_be_active_is_not_refused(changes: dict[str, Any]) -
     assert under(coverage(**changes))[0][2] == "active"
 
 
+@pytest.mark.parametrize(("begins", "standing"), [("2026-12-31", "ended"), ("2027-01-01", "active")])
+def test_a_coverage_that_begins_with_the_service_is_the_orders_coverage(begins: str, standing: str) -> None:
+    january = coverage(period={"start": "2027-01-01"})
+    assert under(january, orders=(order(occurrenceDateTime=begins),))[0][2] == standing
+
+
 def test_an_ended_coverage_beside_an_active_one_is_not_spoken_of() -> None:
     assert under(coverage("old", status="cancelled"), coverage("c1")) == [("Coverage/c1", "acme", "active")]
 
