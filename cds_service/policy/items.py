@@ -29,7 +29,8 @@ _ENDED = frozenset({"inactive", "resolved", "remission"})
 _NOT_SO = frozenset({"refuted", "entered-in-error"})
 _UNSURE = frozenset({"provisional", "differential", "unconfirmed"})
 _DEAD_DOCUMENT = frozenset({"entered-in-error", "superseded", "cancelled"})
-_UNSIGNED_DOCUMENT = frozenset({"registered", "partial", "preliminary"})
+# any other status, also one that FHIR does not know, signs nothing; one that is not stated leaves it as it is
+_SIGNED = frozenset({"final", "amended", "corrected", "appended"})
 # a panel of more members is a list, and lends its members nothing of each other
 MOST_MEMBERS = 50
 _UNIT_WORDS = {"mm[Hg]": "mmHg"}
@@ -89,6 +90,7 @@ def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any
         return None
     raw = Raw()
     for resource in resources:
+        before = len(raw.items)
         if fact.type == "Observation":
             _observation(resource, fact, record, env, raw)
         elif fact.type == "Condition":
@@ -102,6 +104,10 @@ def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any
                 raw.items.append(active_line(resource, record))
         elif resource.get("status") != "entered-in-error":
             raw.items.append(resource)
+        if resource.get("modifierExtension"):
+            # FHIR R4, Extensibility: it may say the opposite, and none is known here
+            raw.candidates.extend(raw.items[before:])
+            del raw.items[before:]
     raw.unusable.extend(
         f"one {fact.type} could not be read ({fault.where}: {fault.what})"
         for fault in record.faults
@@ -122,11 +128,11 @@ def _condition(resource: Resource, raw: Raw) -> None:
     clinical, verification = _status_codes(resource, "clinicalStatus"), _status_codes(resource, "verificationStatus")
     if clinical & _ENDED or verification & _NOT_SO:
         return
-    # a status that is there and cannot be read, or an end without one, leaves it open
+    # a status that is there and cannot be read, or an end that the status does not bear out, leaves it open
     unread = (resource.get("clinicalStatus") and not clinical) or (
         resource.get("verificationStatus") and not verification
     )
-    ended = not clinical and any(name.startswith("abatement") for name in resource)
+    ended = any(name.startswith("abatement") for name in resource)
     (raw.candidates if verification & _UNSURE or unread or ended else raw.items).append(resource)
 
 
@@ -144,12 +150,12 @@ def _document(resource: Resource) -> DocumentView | None:
         contents = [one.get("attachment") for one in resource.get("content") or () if isinstance(one, dict)]
         created = [one.get("creation") for one in contents if isinstance(one, dict)]
         dates = [*created, resource.get("date")]
-        view["signed"] = resource.get("docStatus") not in ("preliminary",)
+        view["signed"] = (resource.get("docStatus") or "final") in _SIGNED
         kind = resource.get("type")
     else:
         dates = [resource.get("effectiveDateTime"), (resource.get("effectivePeriod") or {}).get("start")]
         dates.append(resource.get("issued"))
-        view["signed"] = status not in _UNSIGNED_DOCUMENT
+        view["signed"] = (status or "final") in _SIGNED
         kind = resource.get("code")
     day = next((found for one in dates if isinstance(one, str) and (found := parse_date(one))), None)
     if day is not None:

@@ -347,7 +347,14 @@ def _reasons(resource: Resource, record: Record) -> Iterator[Mapping[str, Any]]:
         target = record.resolve(reference, within=resource)
         if target is None or not isinstance(target.get("code"), dict):
             continue
-        statuses = (*codings_of(target.get("verificationStatus")), *codings_of(target.get("clinicalStatus")))
-        unsure = any(str(one.get("code")).lower() in _NOT_A_REASON for one in statuses)
-        if target.get("resourceType") == "Condition" and not unsure:
+        if target.get("resourceType") == "Condition" and _stands(target):
             yield target["code"]
+
+
+def _stands(condition: Mapping[str, Any]) -> bool:
+    """Whether nothing about a Condition leaves a doubt: an end, or a status that cannot be read, does."""
+    for name in ("verificationStatus", "clinicalStatus"):
+        codes = [str(one["code"]).lower() for one in codings_of(condition.get(name)) if one.get("code")]
+        if (condition.get(name) and not codes) or not _NOT_A_REASON.isdisjoint(codes):
+            return False
+    return not condition.get("modifierExtension") and not any(name.startswith("abatement") for name in condition)

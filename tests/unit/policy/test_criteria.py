@@ -234,6 +234,28 @@ def test_a_diagnosis_counts_by_its_code_and_its_statuses(policy: Policy, status:
     assert bool(verdict.candidates) is provisional
 
 
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        pytest.param({"abatementDateTime": "2025-06-01"}, id="an end without a status"),
+        pytest.param(
+            {"clinicalStatus": {"coding": [{"code": "active"}]}, "abatementDateTime": "2025-06-01"},
+            id="an end that the status contradicts",
+        ),
+        pytest.param({"clinicalStatus": {"text": "resolved"}}, id="a status in words"),
+        pytest.param({"verificationStatus": {"text": "ruled out"}}, id="a verification in words"),
+        pytest.param({"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, id="a modifier nobody knows"),
+    ],
+)
+def test_a_diagnosis_that_leaves_a_doubt_is_a_candidate(policy: Policy, doubt: dict[str, Any]) -> None:
+    lung = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p1"},
+            "code": {"coding": [{"system": ICD, "code": "J44.9"}]}, **doubt}  # fmt: skip
+    result = judge(policy, lung)
+    assert result.determination is not None
+    verdict = next(one for one in result.determination.criteria if one.id == "acme-oxygen.lung")
+    assert (verdict.status.value, [one.reference for one in verdict.candidates]) == ("unknown", ["Condition/c"])
+
+
 class TestAnswers:
     """The newer of chart and answer counts, and a disagreement is said."""
 

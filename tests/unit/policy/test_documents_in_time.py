@@ -82,3 +82,20 @@ def test_a_document_dated_too_late_is_newer_than_one_that_is_too_old(policy: Pol
 def test_a_document_that_is_too_old_is_named_before_one_without_a_date(policy: Policy) -> None:
     verdict = document(policy, report("undated", None), report("old", "2025-06-01"))
     assert (verdict.status, verdict.evidence[0].reference) == ("expired", "DocumentReference/old")
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ({"docStatus": "final"}, "on-file"),
+        ({"docStatus": "amended"}, "on-file"),
+        ({}, "on-file"),
+        ({"docStatus": "preliminary"}, "unsigned"),
+        ({"docStatus": "draft"}, "unsigned"),
+        ({"docStatus": "final", "modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, "missing"),
+    ],
+)
+def test_a_document_is_signed_where_its_status_says_so_or_nothing(
+    policy: Policy, status: dict[str, Any], wanted: str
+) -> None:
+    assert document(policy, report("r", "2026-02-01", **status)).status == wanted

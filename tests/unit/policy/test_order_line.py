@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.fhir.codings import HCPCS, UCUM
+from cds_service.fhir.codings import HCPCS, ICD10CM, UCUM
 from cds_service.fhir.quantities import Quantity
 from cds_service.fhir.record import Record
 from cds_service.policy.order_line import OrderLine, read_order_line
@@ -157,3 +157,24 @@ def test_what_an_order_points_at_is_called_as_it_calls_itself() -> None:
     }
     line = read_order_line(order, 0, record, ORDERED)
     assert line["references"] == ["MedicationRequest/m1", "MedicationRequest/m2", "#here"]
+
+
+@pytest.mark.parametrize(
+    ("elements", "stands"),
+    [
+        pytest.param({}, True, id="no status"),
+        pytest.param({"clinicalStatus": {"coding": [{"code": "active"}]}}, True, id="active"),
+        pytest.param({"clinicalStatus": {"coding": [{"code": "resolved"}]}}, False, id="resolved"),
+        pytest.param({"clinicalStatus": {"text": "resolved"}}, False, id="a status in words"),
+        pytest.param({"verificationStatus": {"text": "ruled out"}}, False, id="a verification in words"),
+        pytest.param({"abatementDateTime": "2025-06-01"}, False, id="an end without a status"),
+        pytest.param({"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, False, id="an unknown modifier"),
+    ],
+)
+def test_a_reason_by_reference_is_stated_where_its_condition_leaves_no_doubt(
+    elements: dict[str, Any], stands: bool
+) -> None:
+    code = {"coding": [{"system": ICD10CM, "code": "J44.9"}]}
+    condition = {"resourceType": "Condition", "id": "c", "code": code, **elements}
+    line = line_of(contained=[condition], reasonReference=[{"reference": "#c"}])
+    assert bool(line["reason"]) is stands
