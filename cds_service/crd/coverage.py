@@ -19,8 +19,9 @@ from cds_service.policy.payers import Payer, Programme, fold, says
 Resource = Mapping[str, Any]
 Standing = Literal["active", "ended", "unread"]
 
-# FHIR R4 fm-status, less 'active'
-_NOT_ACTIVE = frozenset({"cancelled", "draft", "entered-in-error"})
+# FHIR R4 fm-status: one that was ended, and those that never said that the member is covered, or not
+_ENDED = "cancelled"
+_NEVER_MEANT = {"draft": "is a draft", "entered-in-error": "was entered in error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,9 @@ class _Coverages:
                 self.of_other_payers.append(literal_reference(reference) or "Coverage")
                 return None
             return OrderCoverage(reference, "unread", why="The payer of the coverage could not be read.")
+        never_meant = _NEVER_MEANT.get(_status(coverage))
+        if never_meant is not None:
+            return OrderCoverage(reference, "unread", payer, why=f"The coverage {never_meant}.")
         why = _why_not_active(coverage, self.on_date, begins)
         if why:
             return OrderCoverage(reference, "ended", payer, why=why)
@@ -186,6 +190,11 @@ def _insurance(order: Resource) -> Iterator[Mapping[str, Any]]:
             yield reference
 
 
+def _status(coverage: Resource) -> str:
+    status = coverage.get("status")
+    return status.strip().lower() if isinstance(status, str) else ""
+
+
 def _service_begins(line: DraftLine, on_date: date) -> date:
     """The first day of service, not before the day of the call."""
     stated = line.line.get("firstDay")
@@ -197,9 +206,8 @@ def _why_not_active(coverage: Resource, on_date: date, begins: date) -> str:
 
     One that has not begun yet is one of the order's as long as it has begun when the service does (`begins`).
     """
-    status = coverage.get("status")
-    if isinstance(status, str) and status.strip().lower() in _NOT_ACTIVE:
-        return f"The coverage is not active: its status is '{status.strip().lower()}'."
+    if _status(coverage) == _ENDED:
+        return f"The coverage is not active: its status is '{_ENDED}'."
     period = coverage.get("period")
     period = period if isinstance(period, Mapping) else {}
     start, end = (parse_date(one) if isinstance(one, str) else None for one in map(period.get, ("start", "end")))

@@ -209,8 +209,6 @@ def test_a_reference_of_the_order_goes_back_as_it_was_sent() -> None:
 
 NOT_ACTIVE: list[dict[str, Any]] = [
     {"status": "cancelled"},
-    {"status": "entered-in-error"},
-    {"status": "Draft"},
     {"period": {"end": "2026-11-20"}},
     {"period": {"end": "2026-10"}},
     {"period": {"end": "2025"}},
@@ -254,6 +252,14 @@ def test_a_coverage_that_begins_with_the_service_is_the_orders_coverage(begins: 
 
 def test_an_ended_coverage_beside_an_active_one_is_not_spoken_of() -> None:
     assert under(coverage("old", status="cancelled"), coverage("c1")) == [("Coverage/c1", "acme", "active")]
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "Draft"])
+def test_a_coverage_that_was_never_meant_says_nothing_either_way(status: str) -> None:
+    response = answered(sent(coverage(status=status)), CATALOGUE)
+    said = coverage_information(response)[0]
+    assert said["covered"] == "indeterminate"
+    assert "Nothing was determined" in said["reason"][0]["text"]
 
 
 def test_of_several_that_ended_the_last_is_spoken_of() -> None:
