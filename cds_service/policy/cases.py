@@ -113,7 +113,8 @@ def situation_of(case: Case, policy: Policy) -> Situation:
     identity = next(one["id"] for one in resources if one.get("resourceType") == "Patient")
     order = _order(case.order, "o1", case, identity)
     encounter = _encounter(case, identity)
-    placed = [("order", order), *((f"chart[{n}]", one) for n, one in enumerate(resources))]
+    # as in a call, the chart holds this order only where it was stored before
+    placed: list[tuple[str, Any]] = [(f"chart[{n}]", one) for n, one in enumerate(resources)]
     record = Record.build([*placed, ("encounter", encounter)] if encounter else placed, identity, case.not_looked_up)
     line = read_order_line(order, 0, record, case.on)
     draft = tuple(
