@@ -14,6 +14,7 @@ from cds_service.crd.envelope import read_envelope
 from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault
 from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, type_of
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference, reference_key
 
 PrefetchState = Literal["given", "empty", "partial", "failed"]
@@ -67,7 +68,7 @@ class HookRequest:
                 case "failed":
                     found[resource_type] = f"the EHR could not look up {resource_type}"
                 case "partial":
-                    found[resource_type] = f"the EHR sent only the first page of {resource_type}"
+                    found[resource_type] = f"the EHR sent only a part of what it found of {resource_type}"
                 case _ if not self._is_given(resource_type):
                     found[resource_type] = f"the EHR sent no {resource_type} with the call"
         return found
@@ -275,10 +276,22 @@ def _prefetched(prefetch: dict[str, Any]) -> tuple[list[Given], dict[str, Prefet
         if failed or partial:
             state = "failed" if failed else "partial"
         resource_type = type_of(key)
-        if value is not None and _resource_type(value) not in ("Bundle", "OperationOutcome", resource_type):
+        if value is not None and not _answers(value, resource_type, found[before:]):
             state = "failed"  # what stands there is no answer to the look-up
         states[resource_type] = max(state, states.get(resource_type, "empty"), key=_WORST_LAST.index)
     return found, states
+
+
+def _answers(value: dict[str, Any], resource_type: str, brought: list[Given]) -> bool:
+    """Whether a value can be what a look-up of this type gave.
+
+    Of orders absence counts: they are searched for, and only a Bundle that is empty or holds some of them answers.
+    """
+    kind = _resource_type(value)
+    if resource_type not in ORDER_TYPES:
+        return kind in ("Bundle", "OperationOutcome", resource_type)
+    held = {_resource_type(one.resource) for one in brought}
+    return kind == "OperationOutcome" or (kind == "Bundle" and (not held or resource_type in held))
 
 
 _WORST_LAST: list[PrefetchState] = ["empty", "given", "partial", "failed"]
@@ -302,7 +315,7 @@ def _collect(where: str, value: Any, found: list[Given]) -> tuple[bool, bool]:
                     failed = True
                     continue
                 # pages are not fetched here: what lies on the next one is not known
-                partial = partial or _has_next_page(one.resource)
+                partial = partial or _is_cut_off(one.resource, entries)
                 waiting.extend(_given(one.where, n, entries[n]) for n in reversed(range(len(entries))))
             case _:
                 found.append(one)
@@ -317,6 +330,15 @@ def _is_failure(outcome: dict[str, Any]) -> bool:
     return not all(isinstance(one, dict) and one.get("severity") == "information" for one in issues)
 
 
-def _has_next_page(bundle: dict[str, Any]) -> bool:
-    links = bundle.get("link")
-    return isinstance(links, list) and any(isinstance(one, dict) and one.get("relation") == "next" for one in links)
+def _is_cut_off(bundle: dict[str, Any], entries: list[Any]) -> bool:
+    """Whether more was found than the Bundle holds: it has a next page, or counts more matches than entries."""
+    if any(str(one.get("relation")).strip().lower() == "next" for one in objects_in(bundle.get("link"))):
+        return True
+    total = bundle.get("total")
+    return isinstance(total, int) and total > sum(_is_match(one) for one in entries)
+
+
+def _is_match(entry: Any) -> bool:
+    """An entry that `total` counts: R4 leaves out what was only included, and outcomes."""
+    search = entry.get("search") if isinstance(entry, dict) else None
+    return not (isinstance(search, dict) and search.get("mode") in ("include", "outcome"))

@@ -103,8 +103,8 @@ class Record:
 
         `where` is a JSON path for messages. `not_looked_up` maps a resource type to the reason why nothing is known of
         it. `base` is the FHIR server that absolute references of this call belong to. The first of two resources with
-        one id counts. Nothing is raised: what cannot be read is in `faults`; of what is another patient's only the
-        place is told (`foreign_to`).
+        one id counts; where the second says something else, that is a fault. Nothing is raised: what cannot be read is
+        in `faults`; of what is another patient's only the place is told (`foreign_to`).
         """
         record = cls()
         record.base = base
@@ -133,8 +133,8 @@ class Record:
                 foreign.append((where, resource))
             elif whose == "unsaid":
                 faults.append(RecordFault(resource["resourceType"], where, "does not say whose it is"))
-            else:
-                record._keep(resource, patient_id)
+            elif record._keep(resource) is False:
+                faults.append(RecordFault(resource["resourceType"], where, "differs from another one of the same id"))
         kept = {id(one) for held in record._by_type.values() for one in held}
         for key in [key for key, one in record._by_key.items() if key.startswith("urn:") and id(one) not in kept]:
             del record._by_key[key]
@@ -156,19 +156,23 @@ class Record:
             return "this"
         if kind == "Appointment" and not any(key and key.startswith("Patient/") for key in keys):
             return "nobody"
-        if any(key is not None for key in keys):
+        if any(key is not None and _names_a_person(key) for key in keys):
             return "other"
         return "nobody" if kind in _OWNER_OPTIONAL and owner is None else "unsaid"
 
-    def _keep(self, resource: Resource, patient_id: str) -> None:
+    def _keep(self, resource: Resource) -> bool:
+        """Whether it is kept, or was before; False for a second one of the same id that says something else."""
         key = own_reference(resource)
         if "/" in key:
-            if key in self._by_key:
-                return  # the same resource under two prefetch keys
+            held = self._by_key.get(key)
+            if held is not None:
+                # the same resource under two prefetch keys
+                return held is resource or _content(held) == _content(resource)
             self._by_key[key] = resource
         if resource["resourceType"] == "Patient" and self.patient is None:
             self.patient = resource
         self._by_type.setdefault(resource["resourceType"], []).append(resource)
+        return True
 
     def of_type(self, resource_type: str) -> Sequence[Resource]:
         """This patient's resources of a type, in the order in which they came."""
@@ -250,6 +254,16 @@ class Record:
         members = panel.get("hasMember")
         found = [self.resolve(one, within=panel) for one in members] if isinstance(members, list) else []
         return [one for one in found if one is not None and one.get("resourceType") == "Observation"]
+
+
+def _names_a_person(key: str) -> bool:
+    """Whether an owner's key names a patient. A Group, or a `urn:` that nothing here bears, does not say which."""
+    return not key.startswith(("urn:", "Group/"))
+
+
+def _content(resource: Resource) -> dict[str, Any]:
+    """What a resource says, without what servers add to each copy."""
+    return {name: value for name, value in resource.items() if name not in ("meta", "text")}
 
 
 def _keys_at(resource: Resource, path: str) -> tuple[CodingKey, ...]:

@@ -194,13 +194,14 @@ def _times(resource: Resource, fallback_day: date) -> dict[str, Any]:
         found["month"] = parse_date(first.text[:7])
     length = parse_quantity(repeat["boundsDuration"]) if isinstance(repeat.get("boundsDuration"), dict) else None
     duration = length or _between(period) or _between(bounds)
-    last = next((day for one in (period.get("end"), bounds.get("end")) if (day := _as_day(one))), None)
+    ends = [day for one in (period.get("end"), bounds.get("end")) if (day := _as_day(one))]
     if duration is not None:
         found["duration"] = duration
-        if last is None and first is not None:
-            last = _last_day(first, duration)
-    if last is not None:
-        found["lastDay"] = last
+        if first is not None and (length is not None or not ends):
+            ends += [day] if (day := _last_day(first, duration)) else []
+    # an order that says two ends says none
+    if ends and all(one.text == ends[0].text for one in ends):
+        found["lastDay"] = ends[0]
     each = _dose_duration(resource)
     if each is not None:
         found["doseDuration"] = each

@@ -347,14 +347,53 @@ def test_an_outcome_that_only_informs_is_no_failure() -> None:
     assert looked_up("Condition", conditions=bundle(hint)) is None
 
 
-def test_the_first_page_of_several_is_not_the_whole() -> None:
-    page = bundle({"resourceType": "Condition", "id": "c"}, link=[{"relation": "next", "url": "https://x"}])
-    assert looked_up("Condition", conditions=page) == "the EHR sent only the first page of Condition"
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"link": [{"relation": "next", "url": "https://x"}]},
+        {"link": [{"relation": "self"}, {"relation": " Next "}]},
+        {"link": {"relation": "next"}},
+        {"total": 2},
+    ],
+)
+def test_the_first_page_of_several_is_not_the_whole(more: dict[str, Any]) -> None:
+    page = bundle({"resourceType": "Condition", "id": "c"}, **more)
+    assert looked_up("Condition", conditions=page) == "the EHR sent only a part of what it found of Condition"
 
 
-def test_an_only_page_is_the_whole() -> None:
-    page = bundle(link=[{"relation": "self", "url": "https://x"}])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"link": [{"relation": "self", "url": "https://x"}]},
+        {"total": 1},
+        {"total": 0},
+        {"total": "2"},
+        {"link": "next"},
+    ],
+)
+def test_an_only_page_is_the_whole(whole: dict[str, Any]) -> None:
+    page = bundle({"resourceType": "Condition", "id": "c"}, **whole)
     assert looked_up("Condition", conditions=page) is None
+
+
+def test_what_a_search_only_included_is_not_among_what_it_counts() -> None:
+    page = bundle({"resourceType": "DeviceRequest", "id": "d"}, {"resourceType": "Device", "id": "v"}, total=2)
+    page["entry"][1]["search"] = {"mode": "include"}
+    assert (
+        looked_up("DeviceRequest", deviceRequests=page) == "the EHR sent only a part of what it found of DeviceRequest"
+    )
+
+
+@pytest.mark.parametrize(
+    "other", [{"resourceType": "DeviceRequest", "id": "d"}, bundle({"resourceType": "Condition", "id": "c"})]
+)
+def test_a_single_order_or_a_bundle_of_other_things_is_no_search_for_orders(other: Any) -> None:
+    assert looked_up("DeviceRequest", deviceRequests=other) == "the EHR could not look up DeviceRequest"
+
+
+@pytest.mark.parametrize("nothing", [None, bundle(), bundle({"resourceType": "DeviceRequest", "id": "d"})])
+def test_a_search_for_orders_was_made_whatever_it_found(nothing: Any) -> None:
+    assert looked_up("DeviceRequest", deviceRequests=nothing) is None
 
 
 def test_resources_under_a_key_of_the_callers_own_show_that_their_type_was_looked_up() -> None:
