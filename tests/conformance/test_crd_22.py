@@ -17,7 +17,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from fhirpathpy import compile as compile_fhirpath
 
 from cds_service.crd.answer import render
-from cds_service.crd.prefetch import discovery
+from cds_service.crd.discovery import discovery
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import load_catalogue
 from tests.fakes import FakeCatalogue

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_service.crd.coverage import OrderCoverage
-from cds_service.crd.coverage_information import assertion_id_of, coverage_information, is_of_coverage
+from cds_service.crd.coverage_information import Manner, assertion_id_of, coverage_information, is_of_coverage
 from cds_service.crd.statements import no_policy_held, not_to_be_performed, of_coverage
 from tests.fakes import determination
 from tests.unit.crd.small_call import coded, flat, order
@@ -19,7 +19,7 @@ COVERAGE_REASON = "https://cds-service.example.org/fhir/CodeSystem/coverage-reas
 
 
 def said(**changes: Any) -> dict[str, Any]:
-    (extension,) = coverage_information(statement(determination(**changes)), TODAY)
+    (extension,) = coverage_information(statement(determination(**changes)), TODAY, Manner())
     return flat(extension)
 
 
@@ -43,7 +43,7 @@ def test_the_parts_stand_in_the_order_of_the_profile() -> None:
         questionnaire="https://x/Questionnaire/q|1",
         source_url="https://acme.example.org/policy",
     )
-    (extension,) = coverage_information(statement(everything), TODAY)
+    (extension,) = coverage_information(statement(everything), TODAY, Manner())
     assert [one["url"] for one in extension["extension"]] == [
         "coverage",
         "covered",
@@ -110,7 +110,7 @@ def test_a_purpose_is_never_given() -> None:
 
 
 def silent(silence: Any, resource: dict[str, Any] | None = None) -> dict[str, Any]:
-    (extension,) = coverage_information(statement(resource=resource, silence=silence), TODAY)
+    (extension,) = coverage_information(statement(resource=resource, silence=silence), TODAY, Manner())
     return flat(extension)
 
 
@@ -186,7 +186,7 @@ def test_a_coverage_that_is_not_active_or_not_read_is_said_by_crds_own_codes(
 
 
 def test_several_determinations_share_the_id() -> None:
-    first, second = coverage_information(statement(determination(), determination(policy="other|1")), TODAY)
+    first, second = coverage_information(statement(determination(), determination(policy="other|1")), TODAY, Manner())
     assert flat(first)["coverage-assertion-id"] == flat(second)["coverage-assertion-id"] == "assertion-1"
 
 
@@ -201,7 +201,7 @@ def test_several_determinations_share_the_id() -> None:
     ],
 )
 def test_what_was_said_of_a_coverage_before_is_known_again(reference: str | None, same: bool) -> None:
-    (extension,) = coverage_information(statement(determination()), TODAY)
+    (extension,) = coverage_information(statement(determination()), TODAY, Manner())
     extension["extension"][0] = {"url": "coverage", "valueReference": {"reference": reference}}
     assert is_of_coverage(extension, COVERAGE.reference) is same
 
