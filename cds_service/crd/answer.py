@@ -138,6 +138,14 @@ class _Call:
         request = self.request
         return Record.build(beside, request.patient_id, self.record.not_looked_up, request.fhir_server)
 
+    def as_sent(self, line: DraftLine) -> Mapping[str, Any]:
+        """The order as it goes to the performer whom the call names, if it names one: that one counts then."""
+        order, performer = line.order.resource, self.request.performer
+        if performer is None:
+            return order
+        rest = {name: value for name, value in order.items() if name != "dispenseRequest"}
+        return {**rest, "performer": {"reference": performer}}
+
     def draft_beside(self, line: DraftLine) -> tuple[OrderLine, ...]:
         """The other orders of the draft. Orders that came with the chart stand in the chart."""
         return () if self.scope.of_chart else tuple(one.line for one in self.lines if one is not line)
@@ -172,7 +180,7 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
         encounter=record.resolve(f"Encounter/{encounter_id}") if encounter_id is not None else None,
         coverage=coverage,
         requester=requester_of(line.order.resource, record),
-        performer=performer_of(line.order.resource, record, call.catalogue.payers, call.asked_at.date()),
+        performer=performer_of(call.as_sent(line), record, call.catalogue.payers, call.asked_at.date()),
         business_hours=call.business_hours,
         not_looked_up=call.not_looked_up,
     )

@@ -56,6 +56,7 @@ class HookRequest:
     patient_id: str
     encounter_id: str | None
     user_id: str | None
+    performer: str | None  # on order-dispatch: who is to carry the orders out
     fhir_server: str | None
     orders: tuple[DraftOrder, ...]
     named: tuple[str, ...]
@@ -128,6 +129,7 @@ def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEW
         patient_id=patient_id,
         encounter_id=(context.get("encounterId") or "").removeprefix("Encounter/") or None,
         user_id=context.get("userId"),
+        performer=context.get("performer") if "performer" in called.context else None,
         fhir_server=document.get("fhirServer"),
         orders=_orders(draft, body, called),
         named=_named(context, called),

@@ -196,6 +196,22 @@ def test_an_order_of_the_chart_is_no_evidence_for_itself() -> None:
     assert statuses == [("unknown", []), ("met", ["DeviceRequest/o2"])]
 
 
+def test_the_performer_that_the_call_names_is_the_one_that_counts() -> None:
+    plan = small_plan()
+    by_x = criterion("acme-oxygen.sent", "iif(%performer.exists(), %performer.reference contains 'Organization/x')")
+    plan["action"][1]["action"][0]["action"].append(by_x)
+    sent = active("o1", performer={"reference": "Organization/y"})
+    statuses = []
+    for hook, context in (
+        ("order-sign", {"draftOrders": bundle(sent)}),
+        ("order-dispatch", {"performer": "Organization/x", "dispatchedOrders": ["DeviceRequest/o1"]}),
+    ):
+        response = called(hook, context, sent, catalogue=catalogue_of(plan))
+        (determination,) = response.statements[0].determinations
+        statuses += [one.status.value for one in determination.criteria if one.id == "acme-oxygen.sent"]
+    assert statuses == ["not-met", "met"]
+
+
 # -- appointment-book -------------------------------------------------------------------------------------
 
 
