@@ -141,6 +141,16 @@ def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEW
     )
 
 
+def hook_called(body: bytes) -> str:
+    """The hook that a call read from a file is of; order-sign where it names none that is known."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "order-sign"
+    named = document.get("hook") if isinstance(document, dict) else None
+    return named if isinstance(named, str) and named in HOOKS else "order-sign"
+
+
 # -- the extensions of CRD -------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from cds_service.crd.envelope import MAX_DEPTH
-from cds_service.crd.hook_request import HookRequest, parse_hook_request
+from cds_service.crd.hook_request import HookRequest, hook_called, parse_hook_request
 from cds_service.crd.orders import ORDER_TYPES
 from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, CrdVersion
 from tests.unit.crd.small_call import bundle, call, coverage, order, parsed, refused
@@ -409,3 +409,17 @@ def test_each_resource_of_prefetch_says_where_it_stands() -> None:
         ("prefetch.conditions.entry[0].resource", "urn:uuid:1"),
         ("prefetch.conditions.entry[1]", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "hook"),
+    [
+        (b'{"hook": "encounter-start"}', "encounter-start"),
+        (b'{"hook": "patient-view"}', "order-sign"),
+        (b'{"hook": ["order-select"]}', "order-sign"),
+        (b"[]", "order-sign"),
+        (b"no", "order-sign"),
+    ],
+)
+def test_the_hook_of_a_call_on_file_is_read_from_it(body: bytes, hook: str) -> None:
+    assert hook_called(body) == hook
