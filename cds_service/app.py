@@ -11,7 +11,9 @@ from pathlib import PurePath
 from flask import Flask
 
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
-from cds_service.crd import prefetch
+from cds_service.crd.discovery import discovery as announcement
+from cds_service.crd.hooks import HOOKS
+from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
@@ -84,8 +86,9 @@ def create_app(
     now = now or clock(settings)
     year = now().year
     working_days.prepare((year - 1, year, year + 1))  # now, so that no call waits for it
-    announced = prefetch.discovery(policies.catalogue)
-    services = {service["id"]: service["hook"] for service in announced["services"]}
+    announced = announcement(policies.catalogue)
+    services = {hook.service: hook.name for hook in HOOKS.values()}
+    version = version_named(settings.default_crd_version) or NEWEST
 
     app = Flask(__name__, static_folder=None)
     # how much is read at all, so that too large a body can still be answered (see web/hooks.py)
@@ -97,7 +100,16 @@ def create_app(
     app.register_blueprint(discovery(announced))
     ids = new_id or (lambda: str(uuid.uuid4()))
     app.register_blueprint(
-        hooks(services, policies.catalogue, now, ids, settings.public_url, settings.max_body, settings.business_hours)
+        hooks(
+            services,
+            version,
+            policies.catalogue,
+            now,
+            ids,
+            settings.public_url,
+            settings.max_body,
+            settings.business_hours,
+        )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))

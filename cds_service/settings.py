@@ -13,6 +13,7 @@ from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from cds_service.crd.versions import VERSIONS, version_named
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 
@@ -62,7 +63,7 @@ SETTINGS = (
     Setting("CDS_VALUESETS", "those shipped", "folder of the value sets"),
     Setting("CDS_TIME_ZONE", "America/New_York", "the zone whose calendar day counts when a call arrives"),
     Setting("CDS_BUSINESS_HOURS", "08:00-17:00", "normal working hours, Monday to Friday but federal holidays"),
-    Setting("CDS_DEFAULT_CRD_VERSION", "2.2", "CRD version of a call that names none; so far 2.2"),
+    Setting("CDS_DEFAULT_CRD_VERSION", "2.2", "CRD version of a call that names none: 2.0, 2.1 or 2.2"),
     Setting("CDS_HOOK_BUDGET", "4.5", "seconds within which a hook is answered; above 0, at most 5"),
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
@@ -176,9 +177,10 @@ def _business_hours(text: str) -> BusinessHours:
 
 
 def _crd_version(text: str) -> str:
-    if text != "2.2":
-        raise _Wrong(f"CRD {text!r} is not served", "write 2.2, the one version that is served so far")
-    return text
+    version = version_named(text)
+    if version is None:
+        raise _Wrong(f"CRD {text!r} is not served", f"write one of {', '.join(one.name for one in VERSIONS)}")
+    return version.name
 
 
 def _hook_budget(text: str) -> float:

@@ -19,8 +19,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     from cds_service.app import StartRefused, clock, load_policies
     from cds_service.crd.answer import answer
     from cds_service.crd.explanation import explain, explain_json
-    from cds_service.crd.hook_request import parse_hook_request
-    from cds_service.crd.prefetch import HOOK
+    from cds_service.crd.hook_request import hook_called, parse_hook_request
 
     if chosen.request == "-" and sys.stdin is None:
         return report([Problem("not-found", "standard input", "is closed", "name a file, or send the call to it")])
@@ -32,7 +31,7 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
         policies = load_policies(settings)
     except StartRefused as refused:
         return report(refused.problems)
-    request = parse_hook_request(body, HOOK)
+    request = parse_hook_request(body, hook_called(body))
     if isinstance(request, Problem):
         return report([request])
     asked_at = in_zone(chosen.at, settings.time_zone) if chosen.at else clock(settings)()

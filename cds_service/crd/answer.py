@@ -9,13 +9,15 @@ from typing import Any, Protocol
 
 import orjson
 
-from cds_service.crd.cards import cards
+from cds_service.crd.cards import Showing, cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
+from cds_service.crd.coverage_information import Manner
 from cds_service.crd.hook_request import HookRequest
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
 from cds_service.crd.performer import performer_of
 from cds_service.crd.prefetch import type_of
 from cds_service.crd.requester import requester_of
+from cds_service.crd.scope import Scope, scope_of
 from cds_service.crd.statements import Silence, Statement, no_policy_held, not_to_be_performed, of_coverage
 from cds_service.crd.system_actions import assertion_id, system_actions
 from cds_service.fhir.problem import Problem
@@ -47,6 +49,7 @@ class HookResponse:
     cards: tuple[Mapping[str, Any], ...]
     system_actions: tuple[Mapping[str, Any], ...]
     statements: tuple[Statement, ...]
+    primary: bool = True
 
 
 def answer(
@@ -57,29 +60,40 @@ def answer(
     link: Callable[[str], str],
     business_hours: BusinessHours = STANDARD_HOURS,
 ) -> HookResponse | Problem:
-    """Answer one call: every order of the draft, under each coverage that it is to be judged by.
+    """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
     `asked_at` is the instant of the call in the service's zone; `link` gives the address of our page of a policy.
     """
+    hook = request.hook
+    scope = scope_of(request)
+    if isinstance(scope, Problem):
+        return scope
     not_looked_up = request.not_looked_up(catalogue.types_needed)
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
-    lines = order_lines(request.orders, record, asked_at)
+    lines = order_lines(scope.draft, record, asked_at)
+    answered = [
+        one for one in lines if one.reference in scope.asked and not (scope.running and one.has_ended(asked_at.date()))
+    ]
+    if not answered:
+        return HookResponse((), (), (), hook.primary)
     no_coverage = request.not_looked_up(("Coverage",))
-    coverages = coverages_of(lines, record, catalogue.payers, asked_at.date(), no_coverage)
+    coverages = coverages_of(answered, record, catalogue.payers, asked_at.date(), no_coverage)
     if isinstance(coverages, Problem):
         return coverages
-    call = _Call(request, catalogue, record, lines, asked_at, not_looked_up, business_hours)
+    call = _Call(request, catalogue, record, lines, scope, asked_at, not_looked_up, business_hours)
     statements = tuple(
         _state(call, line, coverage, assertion_id(line.order, coverage, new_id))
-        for line in lines
+        for line in answered
         for coverage in coverages[line.reference]
     )
-    actions = request.configuration.wants("coverage-info")
+    actions = hook.writes and request.configuration.wants("coverage-info")
+    manner = Manner(request.crd_version, asks=hook.primary)
     return HookResponse(
-        cards=cards(statements, request.configuration, new_id, link),
-        system_actions=system_actions(statements, asked_at.date()) if actions else (),
+        cards=cards(statements, Showing.of(request, scope.unread), new_id, link),
+        system_actions=system_actions(statements, asked_at.date(), manner) if actions else (),
         statements=statements,
+        primary=hook.primary,
     )
 
 
@@ -96,8 +110,11 @@ def _unread(record: Record, request: HookRequest) -> dict[str, str]:
 
 
 def render(response: HookResponse) -> bytes:
-    """The response as JSON. `systemActions` is always there: on a primary hook its absence reads as a failure."""
-    return orjson.dumps({"cards": response.cards, "systemActions": response.system_actions})
+    """The response as JSON. On a primary hook `systemActions` is always there: its absence reads as a failure."""
+    document: dict[str, Any] = {"cards": response.cards}
+    if response.primary or response.system_actions:
+        document["systemActions"] = response.system_actions
+    return orjson.dumps(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +125,30 @@ class _Call:
     catalogue: HoldsPolicies
     record: Record
     lines: Sequence[DraftLine]
+    scope: Scope
     asked_at: datetime
     not_looked_up: Mapping[str, str]
     business_hours: BusinessHours
+
+    def chart_beside(self, line: DraftLine) -> Record:
+        """The chart that an order is judged against: an order that came with the chart is no evidence for itself."""
+        if not self.scope.of_chart:
+            return self.record
+        beside = (one for one in self.request.resources if one.where != line.order.where)
+        request = self.request
+        return Record.build(beside, request.patient_id, self.record.not_looked_up, request.fhir_server)
+
+    def as_sent(self, line: DraftLine) -> Mapping[str, Any]:
+        """The order as it goes to the performer whom the call names, if it names one: that one counts then."""
+        order, performer = line.order.resource, self.request.performer
+        if performer is None:
+            return order
+        rest = {name: value for name, value in order.items() if name != "dispenseRequest"}
+        return {**rest, "performer": {"reference": performer}}
+
+    def draft_beside(self, line: DraftLine) -> tuple[OrderLine, ...]:
+        """The other orders of the draft. Orders that came with the chart stand in the chart."""
+        return () if self.scope.of_chart else tuple(one.line for one in self.lines if one is not line)
 
 
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:
@@ -131,17 +169,18 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
     if not policies:
         return
     encounter_id = call.request.encounter_id
+    record = call.chart_beside(line)
     situation = Situation(
-        record=call.record,
+        record=record,
         line=line.line,
         order_date=line.day,
         on_date=call.asked_at.date(),
         asked_at=call.asked_at,
-        draft=tuple(one.line for one in call.lines if one is not line),
-        encounter=call.record.resolve(f"Encounter/{encounter_id}") if encounter_id is not None else None,
+        draft=call.draft_beside(line),
+        encounter=record.resolve(f"Encounter/{encounter_id}") if encounter_id is not None else None,
         coverage=coverage,
-        requester=requester_of(line.order.resource, call.record),
-        performer=performer_of(line.order.resource, call.record, call.catalogue.payers, call.asked_at.date()),
+        requester=requester_of(line.order.resource, record),
+        performer=performer_of(call.as_sent(line), record, call.catalogue.payers, call.asked_at.date()),
         business_hours=call.business_hours,
         not_looked_up=call.not_looked_up,
     )

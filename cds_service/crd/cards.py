@@ -17,14 +17,15 @@ from cds_service.crd.card_text import (
     summary,
 )
 from cds_service.crd.determination_json import determination_json
-from cds_service.crd.hook_request import Configuration
+from cds_service.crd.hook_request import Configuration, HookRequest
+from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
 from cds_service.crd.statements import Statement
+from cds_service.crd.versions import CrdVersion
 from cds_service.policy.model import Advice, Determination, Status, Suggestion
 
 Card = dict[str, Any]
 
-_CARD_TYPES = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
 _LONGEST_NOTE = 1200
 _DISPLAYS = {"guideline": "Guideline", "claim": "Claim", "clinical-reminder": "Clinical Reminder"}
 
@@ -41,9 +42,26 @@ class Said:
         return self.statement.line.reference
 
 
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What cards an answer may hold, and how they are written. `unread` are orders of the call that are not at hand."""
+
+    hook: Hook
+    version: CrdVersion
+    configuration: Configuration
+    unread: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, request: HookRequest, unread: tuple[str, ...]) -> Showing:
+        return cls(request.hook, request.crd_version, request.configuration, unread)
+
+    def wants(self, card_type: str) -> bool:
+        return card_type in self.hook.cards and self.configuration.wants(card_type)
+
+
 def cards(
     statements: Iterable[Statement],
-    configuration: Configuration,
+    showing: Showing,
     new_id: Callable[[], str],
     link: Callable[[str], str],
 ) -> tuple[Card, ...]:
@@ -52,17 +70,37 @@ def cards(
     `link` gives the address of our own page of a policy. Source: CDS Hooks 2.0, Card Attributes; CRD 2.2, cards
     page (External Reference, Propose Alternate Request, Identify Additional Orders, Instructions).
     """
+    statements = tuple(statements)
     said = [Said(one, determination) for one in statements for determination in one.determinations]
     found: list[Card] = []
-    if configuration.wants("guideline"):
-        of_policies = (_criteria_card(group, link) for group in _by_policy_and_coverage(said))
+    if showing.wants("guideline"):
+        of_policies = (_criteria_card(group, link) for group in _by_policy_and_coverage(_worth_saying(said, showing)))
         # of several policies the one that asks for something goes first: `max-cards` may leave no room for the others
         found += sorted(of_policies, key=lambda card: card["indicator"] != "warning")
-    if configuration.wants("claim"):
+    if showing.wants("claim"):
         found += _suggestion_cards(said)
-    if configuration.wants("clinical-reminder"):
-        found += _notes(said)
-    return tuple(_with_ids(one, new_id) for one in found[: configuration.max_cards])
+    if showing.wants("clinical-reminder"):
+        found += _of_unread_orders(statements, showing.unread)
+        # where no change can be suggested, the advice itself still counts
+        found += _notes(said, also_suggestions="claim" not in showing.hook.cards)
+    kept = found[: showing.configuration.max_cards]
+    return tuple(_with_ids(_in_version(one, showing.version), new_id) for one in kept)
+
+
+def _worth_saying(said: Sequence[Said], showing: Showing) -> Sequence[Said]:
+    """What is said on a hook that writes nothing: only what lacks something, else nobody needs to read it."""
+    return said if showing.hook.writes else [one for one in said if _wants_attention(one.determination)]
+
+
+def _in_version(card: Card, version: CrdVersion) -> Card:
+    """The card as a version of CRD writes its topic and the orders that it is about."""
+    source, extension = card["source"], dict(card["extension"])
+    orders = extension["davinci-crd.associated-resource"]
+    extension["davinci-crd.associated-resource"] = (
+        orders if version.plain_associated_resource else [{"reference": one} for one in orders]
+    )
+    topic = {"system": version.card_types, **source["topic"]}
+    return {**card, "source": {**source, "topic": topic}, "extension": extension}
 
 
 def _with_ids(card: Card, new_id: Callable[[], str]) -> Card:
@@ -116,14 +154,14 @@ _NOTHING_LACKING = ("on-file", "not-applicable")
 
 def _card(topic: str, payer_name: str, line: str, text: str, said: Sequence[Said]) -> Card:
     orders = dict.fromkeys(one.order for one in said)
-    coding = {"system": _CARD_TYPES, "code": topic, "display": _DISPLAYS[topic]}
+    coding = {"code": topic, "display": _DISPLAYS[topic]}
     cautions = dict.fromkeys(one.determination.caution for one in said if one.determination.caution)
     return {
         "summary": shortened(plain(line), LONGEST_SUMMARY),
         "detail": "\n\n".join([text, *map(escaped, cautions)]),
         "indicator": "warning" if any(one.determination.urgent for one in said) else "info",
         "source": {"label": plain(payer_name), "topic": coding},
-        "extension": {"davinci-crd.associated-resource": [{"reference": one} for one in orders]},
+        "extension": {"davinci-crd.associated-resource": list(orders)},
     }
 
 
@@ -201,17 +239,29 @@ def _suggestion(proposal: _Proposal, kind: str, several: bool) -> dict[str, Any]
 # -- notes ------------------------------------------------------------------------------------------------
 
 
-def _notes(said: Iterable[Said]) -> Iterator[Card]:
-    """Advice without an action, each note once, whichever orders it is for."""
+def _notes(said: Iterable[Said], also_suggestions: bool = False) -> Iterator[Card]:
+    """Advice without an action, each note once, whichever orders it is for. Other advice too, if it is asked for."""
     groups: dict[tuple[str, str, str | None], list[tuple[Said, Advice]]] = {}
     for one in said:
         for advice in one.determination.advice:
-            if not advice.suggestions:
+            if also_suggestions or not advice.suggestions:
                 shared = (one.determination.payer_name, advice.title, advice.detail)
                 groups.setdefault(shared, []).append((one, advice))
     for (payer_name, title, _), group in groups.items():
         orders = [one for one, _ in group]
         yield _card("clinical-reminder", payer_name, title, _note_text(group[0][1], orders), orders)
+
+
+def _of_unread_orders(statements: Sequence[Statement], unread: Sequence[str]) -> Iterator[Card]:
+    """Orders that the call is about and does not hold: nothing could be said of them, and that is said."""
+    if not unread or not statements:
+        return
+    payer = next((one.coverage.payer.name for one in statements if one.coverage.payer is not None), "The payer")
+    card = _card("clinical-reminder", payer, "Some of the orders could not be read: nothing is said of them", "", ())
+    named = joined(escaped(one) for one in unread)
+    card["detail"] = f"Not read: {named}. Send them with the call, and ask again; no answer is not a no."
+    card["extension"]["davinci-crd.associated-resource"] = list(unread)
+    yield card
 
 
 def _note_text(advice: Advice, said: Iterable[Said]) -> str:

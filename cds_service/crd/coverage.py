@@ -29,7 +29,8 @@ class OrderCoverage:
     """A coverage that an order is answered under.
 
     `reference` is a Reference as the EHR knows the Coverage. `standing` is 'active' (then `payer` is set, and
-    `view` is what policies see), 'ended' or 'unread'; `why` says in words what is wrong with the last two.
+    `view` is what policies see), 'ended' or 'unread'; `why` says in words what is wrong with the last two. `until` is
+    the last day of an active one, if it has one.
     """
 
     reference: Mapping[str, Any]
@@ -37,6 +38,7 @@ class OrderCoverage:
     payer: Payer | None = None
     view: Mapping[str, Any] | None = None
     why: str = ""
+    until: date | None = None
 
     @property
     def key(self) -> str:
@@ -116,7 +118,8 @@ class _Coverages:
         why = _why_not_active(coverage, self.on_date, begins)
         if why:
             return OrderCoverage(reference, "ended", payer, why=why)
-        return OrderCoverage(reference, "active", payer, _view(coverage, payer, programme))
+        view = _view(coverage, payer, programme)
+        return OrderCoverage(reference, "active", payer, view, until=_last_day(coverage))
 
     def payors(self, coverage: Resource) -> Iterator[_Payor]:
         for reference in objects_in(coverage.get("payor")):
@@ -216,6 +219,11 @@ def _why_not_active(coverage: Resource, on_date: date, begins: date) -> str:
     if start is not None and start.first_day > begins:
         return f"The coverage begins on {start.first_day.isoformat()} only."
     return ""
+
+
+def _last_day(coverage: Resource) -> date | None:
+    end = parse_date(_end(coverage))
+    return end.last_day if end is not None else None
 
 
 def _view(coverage: Resource, payer: Payer, named: Programme | None) -> dict[str, Any]:

@@ -1,37 +1,53 @@
-"""Statement -> the coverage-information extension of CRD 2.2, its invariants kept. Pure; judges nothing.
+"""Statement -> the coverage-information extension in one version of CRD, its invariants kept. Pure; judges nothing.
 
-The one place that knows how CRD 2.2 writes a statement: another version of the guide is another such module.
+What differs between the versions stands in the table of versions.py: here it is asked, and no version is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from cds_service.crd.order_changes import CRD_HCPCS
+from cds_service.crd.orders import ORDER_TYPES
 from cds_service.crd.statements import Silence, Statement, billing_code
+from cds_service.crd.versions import CRD_CODES, NEWEST, CrdVersion
 from cds_service.fhir.codings import HCPCS
 from cds_service.fhir.references import literal_reference, reference_key
-from cds_service.policy.model import Determination
+from cds_service.policy.model import Determination, ReasonCoding, Status
 
 URL = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
-_DETAIL_CODES = "http://terminology.hl7.org/CodeSystem/crd-coverage-detail"
 
 Extension = dict[str, Any]
 
 
-def coverage_information(statement: Statement, on_date: date) -> list[Extension]:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an answer is written: the version of CRD; `asks` is whether it may ask for documents.
+
+    CRD 2.2, hook-17 and hook-19: on a supporting hook coverage-information asks for none.
+    """
+
+    version: CrdVersion = NEWEST
+    asks: bool = True
+
+
+def coverage_information(statement: Statement, on_date: date, manner: Manner) -> list[Extension]:
     """One extension for each determination, or one that says why there is none. They share the assertion id.
 
-    Source: CRD 2.2, StructureDefinition ext-coverage-information.
+    Source: CRD, StructureDefinition ext-coverage-information, each version its own.
     """
     if statement.silence is not None:
-        return [_extension(statement, on_date, list(_silent(statement.silence)))]
-    return [_extension(statement, on_date, list(_determined(one))) for one in statement.determinations]
+        return [_extension(statement, on_date, _silent(statement.silence, manner.version))]
+    return [
+        _extension(statement, on_date, (*_determined(one, manner), *_bounds(statement, one, manner.version)))
+        for one in statement.determinations
+    ]
 
 
-def _extension(statement: Statement, on_date: date, said: list[Extension]) -> Extension:
+def _extension(statement: Statement, on_date: date, said: Iterable[Extension]) -> Extension:
     """`said` between the parts that every statement has, in the order of the profile."""
     billed = billing_code(statement.line)
     parts = [
@@ -52,59 +68,145 @@ _PROFILE_ORDER = (
     "covered",
     "pa-needed",
     "doc-needed",
+    "doc-purpose",
     "info-needed",
     "billingCode",
     "reason",
     "detail",
+    "dependency",
     "questionnaire",
     "date",
     "coverage-assertion-id",
+    "satisfied-pa-id",
+    "contact",
+    "expiry-date",
 )
 
 
-def _silent(silence: Silence) -> Iterator[Extension]:
-    yield {"url": "covered", "valueCode": silence.covered}
+# -- why there is no determination ------------------------------------------------------------------------
+
+
+def _silent(silence: Silence, version: CrdVersion) -> Iterator[Extension]:
+    open_code = "indeterminate" if version.indeterminate else "conditional"
+    covered = open_code if silence.covered == "indeterminate" else silence.covered
+    yield {"url": "covered", "valueCode": covered}
+    if version.pa_needed_always:
+        # nothing was determined: neither "needed" nor "not needed" would be true
+        yield {"url": "pa-needed", "valueCode": "conditional"}
+    if covered == "conditional" or version.pa_needed_always:
+        yield {"url": "info-needed", "valueCode": "OTH"}
     # crd-ci-q9: indeterminate needs a reason; crd-ci-q7: every reason has a text
-    reason: dict[str, Any] = {"text": silence.text}
-    if silence.code is not None:
-        reason = {"coding": [{"system": silence.system, "code": silence.code}], **reason}
-    yield {"url": "reason", "valueCodeableConcept": reason}
+    for reason in _reasons_of(silence, version):
+        yield {"url": "reason", "valueCodeableConcept": reason}
 
 
-def _determined(determination: Determination) -> Iterator[Extension]:
+def _reasons_of(silence: Silence, version: CrdVersion) -> Iterator[dict[str, Any]]:
+    words = {"text": silence.text}
+    if silence.code is None:
+        yield words
+    elif silence.system != CRD_CODES or silence.code in version.reason_codes:
+        yield {"coding": [{"system": silence.system, "code": silence.code}], **words}
+    else:
+        phrase = version.reason_phrases.get(silence.code)
+        if phrase is not None:
+            yield {"text": phrase}
+        yield words
+
+
+# -- a determination --------------------------------------------------------------------------------------
+
+
+def _determined(determination: Determination, manner: Manner) -> Iterator[Extension]:
+    version = manner.version
     yield {"url": "covered", "valueCode": determination.covered}
-    codes = {determination.covered, *determination.doc_needed}
-    # crd-ci-q2: what is not covered says nothing of authorization
-    if determination.covered != "not-covered":
+    codes = {determination.covered}
+    # crd-ci-q2: beside not-covered nothing of authorization, or, as 2.0.1 has it, what is true of it
+    if version.pa_needed_always or determination.covered != "not-covered":
         codes.add(determination.pa_needed)
         yield {"url": "pa-needed", "valueCode": determination.pa_needed}
-    for code in determination.doc_needed:
+    docs = _doc_needed(determination, manner)
+    for code in docs:
         yield {"url": "doc-needed", "valueCode": code}
+    purposes = [one for one in determination.doc_purpose if docs and one not in version.purposes_kept_back]
+    for code in purposes:
+        yield {"url": "doc-purpose", "valueCode": code}
     # crd-ci-q3: info-needed where, and only where, something is conditional
     info_needed = (determination.info_needed or ("OTH",)) if "conditional" in codes else ()
+    as_reason = "detail-code" in info_needed and not version.detail_code_asked
+    if as_reason:
+        info_needed = tuple(dict.fromkeys("OTH" if one == "detail-code" else one for one in info_needed))
     for code in info_needed:
         yield {"url": "info-needed", "valueCode": code}
-    # crd-ci-q6: OTH is explained in a reason
-    for text in determination.reason or ((determination.rule_title,) if info_needed else ()):
-        coding = determination.reason_codings.get(text)
-        concept: dict[str, Any] = {"coding": [coding._asdict()], "text": text} if coding else {"text": text}
-        yield {"url": "reason", "valueCodeableConcept": concept}
+    # crd-ci-q6, q8: OTH, and a purpose, are explained in a reason
+    texts = determination.reason or ((determination.rule_title,) if info_needed or purposes else ())
+    for n, text in enumerate(texts):
+        yield {"url": "reason", "valueCodeableConcept": _reason(determination, text, as_reason and n == 0, version)}
     # only a verified address of the payer's document goes out
-    if determination.source_url is not None:
-        yield _policy_link(determination.source_url)
+    if determination.source_url is not None and version.detail_url:
+        yield _policy_link(determination.source_url, version)
     # crd-ci-q1: a questionnaire only where documentation is needed
-    if determination.questionnaire is not None and determination.doc_needed:
+    if determination.questionnaire is not None and docs:
         yield {"url": "questionnaire", "valueCanonical": determination.questionnaire}
 
 
-def _policy_link(url: str) -> Extension:
-    code = {"coding": [{"system": _DETAIL_CODES, "code": "policy-link"}]}
-    parts = [
-        {"url": "category", "valueCode": "cat-other"},
-        {"url": "code", "valueCodeableConcept": code},
+def _reason(determination: Determination, text: str, asks_detail: bool, version: CrdVersion) -> dict[str, Any]:
+    """A reason with its coding, if the version knows it: CRD's own codes came one by one, those of others are free."""
+    coding = determination.reason_codings.get(text)
+    if asks_detail:
+        coding = ReasonCoding(CRD_CODES, "detail-code")
+    if coding is None or (coding.system == CRD_CODES and coding.code not in version.reason_codes):
+        return {"text": text}
+    return {"coding": [coding._asdict()], "text": text}
+
+
+def _doc_needed(determination: Determination, manner: Manner) -> tuple[str, ...]:
+    if not manner.asks:
+        return ()
+    together = manner.version.doc_needed_together
+    return (together,) if together is not None and len(determination.doc_needed) > 1 else determination.doc_needed
+
+
+def _policy_link(url: str, version: CrdVersion) -> Extension:
+    parts: list[Extension] = [{"url": "category", "valueCode": "cat-other"}] if version.detail_category else []
+    parts += [
+        {"url": "code", "valueCodeableConcept": {"coding": [{"system": version.detail_codes, "code": "policy-link"}]}},
         {"url": "value", "valueUrl": url},
     ]
     return {"url": "detail", "extension": parts}
+
+
+def _bounds(statement: Statement, determination: Determination, version: CrdVersion) -> Iterator[Extension]:
+    """What the assertion hangs on, how long it holds, by which authorization it is satisfied, and whom to ask."""
+    for reference in _other_orders(determination, statement.line.reference):
+        yield {"url": "dependency", "valueReference": {"reference": reference}}
+    # crd-ci-q5: the id of an authorization exactly where that is what satisfies
+    if determination.pa_needed == "satisfied" and determination.satisfied_pa_id is not None:
+        yield {"url": "satisfied-pa-id", "valueString": determination.satisfied_pa_id}
+    for contact in determination.contact:
+        yield from _contacts(contact, version)
+    if statement.coverage.until is not None and version.expiry_date:
+        yield {"url": "expiry-date", "valueDate": statement.coverage.until.isoformat()}
+
+
+def _other_orders(determination: Determination, own: str) -> list[str]:
+    """The other orders that decided something: should one of them change, another answer may be right."""
+    behind = [one.evidence for one in determination.criteria if one.status in (Status.MET, Status.NOT_MET)]
+    behind += [one.evidence for one in determination.exclusions]
+    behind += [one.evidence for one in determination.documents]
+    found = dict.fromkeys(item.reference for evidence in behind for item in evidence)
+    return [one for one in found if one != own and one.partition("/")[0] in ORDER_TYPES]
+
+
+def _contacts(contact: Mapping[str, Any], version: CrdVersion) -> Iterator[Extension]:
+    """A ContactDetail, or each way of contact in it where the version knows no names."""
+    if version.contact == "ContactDetail":
+        yield {"url": "contact", "valueContactDetail": dict(contact)}
+    else:
+        for point in contact.get("telecom", ()):
+            yield {"url": "contact", "valueContactPoint": dict(point)}
+
+
+# -- what was said before ---------------------------------------------------------------------------------
 
 
 def is_of_coverage(extension: object, coverage: Mapping[str, Any]) -> bool:

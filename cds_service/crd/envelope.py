@@ -10,16 +10,17 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from cds_service.crd.hooks import HOOKS, Hook, Member
 from cds_service.fhir.problem import Problem
 
 # Real charts stay far below; what is deeper is broken, or meant to break us
 MAX_DEPTH = 60
 
 
-def read_envelope(body: bytes, hook: str) -> dict[str, Any] | Problem:
+def read_envelope(body: bytes, hook: Hook) -> dict[str, Any] | Problem:
     """The body of a call to a service for `hook` -> the call as JSON, or what is wrong with its shape.
 
-    Source: CDS Hooks 2.0, Calling a CDS Service; hook library, order-sign 1.0.
+    Source: CDS Hooks 2.0, Calling a CDS Service; hook library, the context of each hook.
     """
     document = _json(body)
     if isinstance(document, Problem):
@@ -71,54 +72,86 @@ def _too_deep(document: dict[str, Any]) -> bool:
 # Only the envelope: entries and resources are looked at one by one, so that a bad one is lost alone. A `description`
 # says what to send instead; messages never quote what was sent.
 _TEXT = {"type": "string", "minLength": 1}
-_ENVELOPE: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["hook", "hookInstance", "context"],
-    # CDS Hooks 2.0: fhirServer is required where fhirAuthorization is sent
-    "dependentRequired": {"fhirAuthorization": ["fhirServer"]},
-    "properties": {
-        "hook": {**_TEXT, "description": "the name of the hook, such as order-sign"},
-        "hookInstance": {**_TEXT, "description": "an id of this call, as a string"},
-        "fhirServer": {**_TEXT, "description": "the base address of the FHIR server"},
-        "fhirAuthorization": {"type": "object", "description": "an object with the access token"},
-        "prefetch": {"type": "object", "description": "an object with one member for each key"},
-        "context": {
-            "type": "object",
-            "description": "an object with userId, patientId and draftOrders",
-            "required": ["userId", "patientId", "draftOrders"],
-            "properties": {
-                "userId": {**_TEXT, "description": "who signs, such as Practitioner/123"},
-                "patientId": {**_TEXT, "pattern": "[^/]$", "description": "the patient's id, as a string"},
-                "encounterId": {"type": ["string", "null"], "description": "the encounter's id, as a string"},
-                "draftOrders": {
-                    "type": "object",
-                    "description": "a Bundle with the orders to be signed",
-                    "required": ["resourceType"],
-                    "properties": {
-                        "resourceType": {"const": "Bundle", "description": '"Bundle"'},
-                        "entry": {"type": "array", "description": "a list of Bundle entries"},
-                    },
-                },
-            },
+_KINDS: dict[str, dict[str, Any]] = {
+    "text": _TEXT,
+    "id": {**_TEXT, "pattern": "[^/]$"},
+    "ids": {"type": "array", "items": {**_TEXT, "description": "references such as DeviceRequest/123"}},
+    "object": {"type": "object"},
+    "objects": {"type": "array"},
+    "bundle": {
+        "type": "object",
+        "required": ["resourceType"],
+        "properties": {
+            "resourceType": {"const": "Bundle", "description": '"Bundle"'},
+            "entry": {"type": "array", "description": "a list of Bundle entries"},
         },
     },
 }
-_VALIDATOR = Draft202012Validator(_ENVELOPE)
 
 
-def _fault(document: dict[str, Any], hook: str) -> Problem | None:
+def _envelope(hook: Hook) -> dict[str, Any]:
+    """The JSON schema of a call of a hook."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": ["hook", "hookInstance", "context"],
+        # CDS Hooks 2.0: fhirServer is required where fhirAuthorization is sent
+        "dependentRequired": {"fhirAuthorization": ["fhirServer"]},
+        "properties": {
+            "hook": {**_TEXT, "description": f"the name of the hook, such as {hook.name}"},
+            "hookInstance": {**_TEXT, "description": "an id of this call, as a string"},
+            "fhirServer": {**_TEXT, "description": "the base address of the FHIR server"},
+            "fhirAuthorization": {"type": "object", "description": "an object with the access token"},
+            "prefetch": {"type": "object", "description": "an object with one member for each key"},
+            "context": _context(hook),
+        },
+    }
+
+
+def _context(hook: Hook) -> dict[str, Any]:
+    owed = [name for name, member in hook.context.items() if member.required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": f"an object with {', '.join(owed[:-1])} and {owed[-1]}",
+        "required": [name for name in owed if hook.context[name].instead is None],
+        "properties": {name: _member(member) for name, member in hook.context.items()},
+    }
+    # the newer of two shapes is the one that is asked for
+    older = {name: hook.context[name].instead for name in owed if hook.context[name].instead is not None}
+    if older:
+        schema["allOf"] = [
+            {
+                "if": {"not": {"required": [instead]}},
+                "then": {"required": [name], "properties": {name: _member(hook.context[name])}},
+            }
+            for name, instead in older.items()
+        ]
+    return schema
+
+
+def _member(member: Member) -> dict[str, Any]:
+    schema = {**_KINDS[member.kind], "description": member.wanted}
+    if not member.required:
+        # who sends null for "nothing" means "absent"
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+_VALIDATORS = {name: Draft202012Validator(_envelope(hook)) for name, hook in HOOKS.items()}
+
+
+def _fault(document: dict[str, Any], hook: Hook) -> Problem | None:
     called = document.get("hook")
-    if isinstance(called, str) and called and called != hook:
+    if isinstance(called, str) and called and called != hook.name:
         # not quoted: the name is the caller's, and any text can stand there
-        return Problem("invalid", "hook", f"this service answers {hook} only", "call the service of the hook")
-    if _plainly_right(document):
+        return Problem("invalid", "hook", f"this service answers {hook.name} only", "call the service of the hook")
+    if _plainly_right(document, hook):
         return None
-    error = next(_VALIDATOR.iter_errors(document), None)
+    error = next(_VALIDATORS[hook.name].iter_errors(document), None)
     return None if error is None else _as_problem(error)
 
 
-def _plainly_right(document: dict[str, Any]) -> bool:
+def _plainly_right(document: dict[str, Any], hook: Hook) -> bool:
     """Whether nothing can be wrong with the envelope: what the schema says of a call that has all it needs.
 
     The schema is the judge, and names the fault; it costs more than the rest of reading a call, so a call like most
@@ -127,15 +160,10 @@ def _plainly_right(document: dict[str, Any]) -> bool:
     context = document.get("context")
     if context.__class__ is not dict:
         return False
-    draft = context.get("draftOrders")
-    texts = (document.get("hook"), document.get("hookInstance"), context.get("userId"), context.get("patientId"))
+    texts = (document.get("hook"), document.get("hookInstance"))
     return (
-        draft.__class__ is dict
-        and draft.get("resourceType") == "Bundle"
-        and draft.get("entry", _NO_LIST).__class__ is list
-        and all(text.__class__ is str and text for text in texts)
-        and not context["patientId"].endswith(("/", "\n"))
-        and context.get("encounterId", "").__class__ is str
+        all(text.__class__ is str and text for text in texts)
+        and all(_plainly_a(member, context.get(name, _ABSENT)) for name, member in hook.context.items())
         and document.get("prefetch", _NO_OBJECT).__class__ is dict
         and document.get("fhirServer", "-").__class__ is str
         and document.get("fhirServer", "-") != ""
@@ -143,10 +171,32 @@ def _plainly_right(document: dict[str, Any]) -> bool:
     )
 
 
+def _plainly_a(member: Member, value: Any) -> bool:
+    if value is _ABSENT:
+        return not member.required
+    kind = value.__class__
+    match member.kind:
+        case "text":
+            return kind is str and bool(value)
+        case "id":
+            return kind is str and bool(value) and not value.endswith(("/", "\n"))
+        case "bundle":
+            return (
+                kind is dict
+                and value.get("resourceType") == "Bundle"
+                and value.get("entry", _NO_LIST).__class__ is list
+            )
+        case "ids":
+            return kind is list and all(one.__class__ is str and one for one in value)
+        case _:
+            return False  # rare: the schema may look
+
+
 def _authorized(document: dict[str, Any]) -> bool:
     return "fhirServer" in document and document["fhirAuthorization"].__class__ is dict
 
 
+_ABSENT = object()
 _NO_LIST: list[Any] = []
 _NO_OBJECT: dict[str, Any] = {}
 

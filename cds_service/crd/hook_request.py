@@ -11,11 +11,13 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from cds_service.crd.envelope import read_envelope
-from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault
+from cds_service.crd.hooks import HOOKS, Hook
+from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault, patients_of
 from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, type_of
+from cds_service.crd.versions import NEWEST, VERSIONS, CrdVersion, version_named
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
-from cds_service.fhir.references import literal_reference, own_reference, reference_key
+from cds_service.fhir.references import own_reference
 
 PrefetchState = Literal["given", "empty", "partial", "failed"]
 
@@ -43,19 +45,24 @@ class Configuration:
 class HookRequest:
     """One call of a hook, as far as an answer needs it.
 
-    `resources` are the chart: prefetch, and what lies beside the orders in the draft. `prefetch_state` is by
-    resource type; `shown` are the types that came in prefetch, under whatever key.
+    `orders` are those that the context carries: the draft, or the appointments. `named` are the references by which it
+    selects among them, or names orders of the chart. `resources` are the chart: prefetch, and what lies beside the
+    orders in the draft; `as_written` holds those of them, by `where`, whose decimals have to be kept. `prefetch_state`
+    is by resource type; `shown` are the types that came in prefetch, under whatever key.
     """
 
-    hook: str
+    hook: Hook
     hook_instance: str
-    crd_version: str
+    crd_version: CrdVersion
     patient_id: str
     encounter_id: str | None
-    user_id: str
+    user_id: str | None
+    performer: str | None  # on order-dispatch: who is to carry the orders out
     fhir_server: str | None
     orders: tuple[DraftOrder, ...]
+    named: tuple[str, ...]
     resources: tuple[Given, ...]
+    as_written: Mapping[str, Any]
     prefetch_state: Mapping[str, PrefetchState]
     shown: frozenset[str]
     configuration: Configuration
@@ -93,59 +100,72 @@ class HookRequest:
         )
 
 
-def parse_hook_request(body: bytes, hook: str) -> HookRequest | Problem:
-    """The body of a call to a service for `hook` -> the request, or what is wrong with it.
+def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEWEST) -> HookRequest | Problem:
+    """The body of a call to the service for `hook` -> the request, or what is wrong with it.
 
-    Unknown members are passed over everywhere (CRD 2.2, hook-23, dev-17).
+    `default_version` is the version of CRD that is answered in where the call asks for none. Unknown members are
+    passed over everywhere (CRD 2.2, hook-23, dev-17).
     """
-    document = read_envelope(body, hook)
+    called = HOOKS[hook]
+    document = read_envelope(body, called)
     if isinstance(document, Problem):
         return document
     extension = document.get("extension")
     extension = extension if isinstance(extension, dict) else {}
-    version = _version(extension.get("davinci-crd.requestedVersion"))
+    version = _version(extension.get("davinci-crd.requestedVersion"), default_version)
     if isinstance(version, Problem):
         return version
     context = document["context"]
     patient_id = context["patientId"].removeprefix("Patient/")
-    draft = _draft(context["draftOrders"])
+    draft = _draft(context, called)
     prefetch = document.get("prefetch") or {}
-    fault = _draft_fault(draft, patient_id) or _prefetch_fault(prefetch)
+    fault = _draft_fault(draft, patient_id, called) or _prefetch_fault(prefetch)
     if fault is not None:
         return fault
     prefetched, states = _prefetched(prefetch)
     return HookRequest(
-        hook=hook,
+        hook=called,
         hook_instance=document["hookInstance"],
         crd_version=version,
         patient_id=patient_id,
         encounter_id=(context.get("encounterId") or "").removeprefix("Encounter/") or None,
-        user_id=context["userId"],
+        user_id=context.get("userId"),
+        performer=context.get("performer") if "performer" in called.context else None,
         fhir_server=document.get("fhirServer"),
-        orders=_orders(draft, body),
-        resources=(*(one for one in draft if not _is_order(one.resource)), *prefetched),
+        orders=_orders(draft, body, called),
+        named=_named(context, called),
+        resources=(*(one for one in draft if not _is_asked_about(one.resource, called)), *prefetched),
+        as_written=_orders_as_written(prefetched, body) if called.writes_on_chart else {},
         prefetch_state=states,
         shown=frozenset(_resource_type(one.resource) for one in prefetched),
         configuration=_configuration(extension.get("davinci-crd.configuration")),
     )
 
 
+def hook_called(body: bytes) -> str:
+    """The hook that a call read from a file is of; order-sign where it names none that is known."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "order-sign"
+    named = document.get("hook") if isinstance(document, dict) else None
+    return named if isinstance(named, str) and named in HOOKS else "order-sign"
+
+
 # -- the extensions of CRD -------------------------------------------------------------------------------
 
-_RENDERED = re.compile(r"2\.2(\.\d+)?")
-_UNDERSTOOD = frozenset({"2.0", "2.0.1", "2.1", "2.1.0"})
 
-
-def _version(requested: Any) -> str | Problem:
-    # CRD 2.2, dev-3: a version that is not supported gets an error
+def _version(requested: Any, default: CrdVersion) -> CrdVersion | Problem:
     if requested is None:
-        return "2.2"
-    text = str(requested) if isinstance(requested, str | float) else ""
-    if _RENDERED.fullmatch(text):
-        return "2.2"
+        return default
+    found = version_named(requested) if isinstance(requested, str) else None
+    if found is not None:
+        return found
+    # CRD 2.2, dev-3: a version that is not supported gets an error
     where = "extension.davinci-crd.requestedVersion"
-    what = f"CRD {text} is not written here yet" if text in _UNDERSTOOD else "not a version of CRD that is known here"
-    return Problem("not-supported", where, what, "ask for 2.2, or leave the version out")
+    served = ", ".join(one.name for one in VERSIONS)
+    fix = f"ask for one of {served}, as a string, or leave the version out"
+    return Problem("not-supported", where, "not a version of CRD that is answered in here", fix)
 
 
 def _configuration(sent: Any) -> Configuration:
@@ -161,8 +181,21 @@ def _configuration(sent: Any) -> Configuration:
 # -- the draft -------------------------------------------------------------------------------------------
 
 
-def _draft(bundle: dict[str, Any]) -> list[Given]:
-    return [_given("context.draftOrders", n, entry) for n, entry in enumerate(bundle.get("entry", ()))]
+def _draft(context: dict[str, Any], hook: Hook) -> list[Given]:
+    """The entries of the Bundle that the hook's context carries."""
+    if hook.bundle is None:
+        return []
+    entries = context[hook.bundle].get("entry", ())
+    return [_given(f"context.{hook.bundle}", n, entry) for n, entry in enumerate(entries)]
+
+
+def _named(context: dict[str, Any], hook: Hook) -> tuple[str, ...]:
+    """The orders that the context names by reference. Of two shapes the newer one counts."""
+    for name, member in hook.context.items():
+        if member.kind == "ids":
+            older = context.get(member.instead) if member.instead is not None else None
+            return tuple(context.get(name) or ((older,) if older else ()))
+    return ()
 
 
 def _given(bundle: str, place: int, entry: Any) -> Given:
@@ -177,18 +210,18 @@ def _resource_type(resource: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _is_order(resource: Any) -> bool:
-    return _resource_type(resource) in ORDER_TYPES
+def _is_asked_about(resource: Any, hook: Hook) -> bool:
+    return _resource_type(resource) in hook.about
 
 
-def _draft_fault(draft: list[Given], patient_id: str) -> Problem | None:
+def _draft_fault(draft: list[Given], patient_id: str, hook: Hook) -> Problem | None:
     """The first thing that keeps an order from being answered. What is beside the orders cannot."""
     seen: set[str] = set()
     for where, resource, _ in draft:
         if not _resource_type(resource):
             # passed over in silence it might have been an order
             return Problem("invalid", where, "no resource with a resourceType", "send an order", "structure")
-        if not _is_order(resource):
+        if not _is_asked_about(resource, hook):
             continue
         fault = order_fault(resource)
         if fault is not None:
@@ -197,25 +230,36 @@ def _draft_fault(draft: list[Given], patient_id: str) -> Problem | None:
         if reference in seen:
             return Problem("invalid", f"{where}.id", "two orders have this id", "give each order an id of its own")
         seen.add(reference)
-        owner = resource.get("subject") or resource.get("patient")
         # an order is of this call whatever base its references are written with: the guide itself prints others
-        key = reference_key(literal_reference(owner))
-        if literal_reference(owner) is not None and key != f"Patient/{patient_id}":
+        owners = patients_of(resource)
+        if owners and f"Patient/{patient_id}" not in owners:
             what = "the order is not for the patient of context.patientId"
             return Problem("invalid", where, what, "send the orders of one patient in one call", "business-rule")
-    if not seen:
-        types = ", ".join(sorted(ORDER_TYPES))
-        what = "no order among the entries"
-        return Problem("invalid", "context.draftOrders.entry", what, f"send at least one of {types}", "required")
+    if hook.bundle is not None and not seen:
+        types = ", ".join(sorted(hook.about))
+        what, where = "nothing to answer for among the entries", f"context.{hook.bundle}.entry"
+        return Problem("invalid", where, what, f"send at least one of {types}", "required")
     return None
 
 
-def _orders(draft: list[Given], body: bytes) -> tuple[DraftOrder, ...]:
-    places = [n for n, one in enumerate(draft) if _is_order(one.resource)]
+def _orders(draft: list[Given], body: bytes, hook: Hook) -> tuple[DraftOrder, ...]:
+    places = [n for n, one in enumerate(draft) if _is_asked_about(one.resource, hook)]
     echoes: Mapping[int, Any] = {}
-    if any(_holds_float(draft[n].resource) for n in places):
-        echoes = _as_written(body, places)
+    if hook.bundle is not None and any(_holds_float(draft[n].resource) for n in places):
+        echoes = _as_written(body, hook.bundle, places)
     return tuple(DraftOrder(draft[n].where, draft[n].resource, echoes.get(n, draft[n].resource)) for n in places)
+
+
+def _orders_as_written(prefetched: list[Given], body: bytes) -> dict[str, Any]:
+    """The orders of the chart by where they stand, with the digits of the body, if a float would lose some."""
+    if not any(_is_order(one.resource) and _holds_float(one.resource) for one in prefetched):
+        return {}
+    found, _ = _prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"])
+    return {one.where: one.resource for one in found if _is_order(one.resource)}
+
+
+def _is_order(resource: Any) -> bool:
+    return _resource_type(resource) in ORDER_TYPES
 
 
 def _holds_float(value: Any) -> bool:
@@ -226,31 +270,31 @@ def _holds_float(value: Any) -> bool:
     return value.__class__ is float
 
 
-def _as_written(body: bytes, places: list[int]) -> dict[int, Any]:
-    """The orders at these places with each number as a fragment of the body: a float does not know its zeros.
+def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
+    """The orders at these places of a Bundle, each number a fragment of the body: a float does not know its zeros.
 
     FHIR R4, decimal: the precision of what was sent is to be kept.
     """
-
-    def whole(digits: str) -> Any:
-        # beyond 64 bits a number is not orjson's to write
-        return orjson.Fragment(digits) if len(digits) >= 19 or digits == "-0" else int(digits)
-
-    reader = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=whole)
+    named = f'"{bundle}"'.encode()
     entries: Any = None
-    if body.count(_DRAFT) == 1 and b"\\u" not in body:
+    if body.count(named) == 1 and b"\\u" not in body:
         # the name stands once in the whole body, and in no other spelling: the chart around it need not be read again
-        text = body[body.index(_DRAFT) + len(_DRAFT) :].decode("utf-8")
+        text = body[body.index(named) + len(named) :].decode("utf-8")
         value = _COLON.match(text)
         if value is not None:
-            draft, _ = reader.raw_decode(text, value.end())
+            draft, _ = _DIGITS.raw_decode(text, value.end())
             entries = draft.get("entry") if isinstance(draft, dict) else None
     if not isinstance(entries, list) or len(entries) <= places[-1]:
-        entries = reader.decode(body.decode("utf-8"))["context"]["draftOrders"]["entry"]
+        entries = _DIGITS.decode(body.decode("utf-8"))["context"][bundle]["entry"]
     return {n: entries[n]["resource"] for n in places}
 
 
-_DRAFT = b'"draftOrders"'
+def _whole(digits: str) -> Any:
+    # beyond 64 bits a number is not orjson's to write
+    return orjson.Fragment(digits) if len(digits) >= 19 or digits == "-0" else int(digits)
+
+
+_DIGITS = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=_whole)
 _COLON = re.compile(r"\s*:\s*")
 
 

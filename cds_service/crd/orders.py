@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from cds_service.fhir.dates import parse_date
+from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.record import Record
-from cds_service.fhir.record_shapes import shape_fault
+from cds_service.fhir.record_shapes import objects_in, shape_fault
+from cds_service.fhir.references import literal_reference, reference_key
 from cds_service.policy.order_line import OrderLine, order_date, read_order_line
 from cds_service.policy.views import REQUESTS as ORDER_TYPES
 
@@ -37,6 +38,22 @@ class DraftLine:
     @property
     def reference(self) -> str:
         return str(self.line["reference"])
+
+    def has_ended(self, on: date) -> bool:
+        """Whether its last day of service, if it says one, has passed."""
+        last = self.line.get("lastDay")
+        return isinstance(last, FhirDate) and last.last_day < on
+
+
+def patients_of(resource: Resource) -> frozenset[str]:
+    """The patients that an order or appointment names, as `Patient/id` whatever base they are written with."""
+    named = [resource.get("subject") or resource.get("patient")]
+    named += [one.get("actor") for one in objects_in(resource.get("participant"))]
+    texts = [text for one in named if (text := literal_reference(one))]
+    # an actor may be a place or a practitioner; whoever the subject of an order is, it is for nobody else
+    actors = resource.get("resourceType") == "Appointment"
+    keys = (reference_key(text) or text for text in texts)
+    return frozenset(key for key in keys if not actors or key.startswith("Patient/"))
 
 
 class OrderFault(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.orders import DraftLine
+from cds_service.crd.versions import CRD_CODES
 from cds_service.fhir.codings import CPT, canonical_system
 from cds_service.policy.model import Determination
 
-_CRD_CODES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
 _LOCAL_CODES = "https://cds-service.example.org/fhir/CodeSystem/coverage-reason"
 
 
@@ -36,6 +36,12 @@ class Statement:
     silence: Silence | None = None
 
 
+_NOT_BILLED = {
+    "order": ("order", "Add the HCPCS code to the codings of what is ordered."),
+    "Appointment": ("appointment", "Name in basedOn the order that it is for, and send that order with the call."),
+}
+
+
 def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False) -> Silence:
     """No policy in force speaks of the order. Not an answer about authorization, in either direction.
 
@@ -43,9 +49,10 @@ def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False
     """
     billed = billing_code(line)
     if billed is None:
+        thing, advice = _NOT_BILLED.get(line.order.resource["resourceType"], _NOT_BILLED["order"])
         text = (
-            "No billing code was found on this order, so no policy could be looked up. Add the HCPCS code "
-            "to the codings of what is ordered. This is not an answer about authorization."
+            f"No billing code was found on this {thing}, so no policy could be looked up. {advice} "
+            "This is not an answer about authorization."
         )
     elif code_is_known:
         text = (
@@ -69,9 +76,9 @@ def not_to_be_performed() -> Silence:
 def of_coverage(coverage: OrderCoverage) -> Silence:
     """CRD 2.2, resp-45: ended coverage is not covered; resp-43: what cannot be read is indeterminate."""
     if coverage.standing == "ended":
-        return Silence("not-covered", coverage.why, _CRD_CODES, "no-active-coverage")
+        return Silence("not-covered", coverage.why, CRD_CODES, "no-active-coverage")
     text = f"{coverage.why} Nothing was determined: send the coverage and its payer with the call, and ask again."
-    return Silence("indeterminate", text, _CRD_CODES, "technical")
+    return Silence("indeterminate", text, CRD_CODES, "technical")
 
 
 def billing_code(line: DraftLine) -> Mapping[str, Any] | None:

@@ -7,7 +7,12 @@ from datetime import date
 from typing import Any
 
 from cds_service.crd.coverage import OrderCoverage
-from cds_service.crd.coverage_information import assertion_id_of, coverage_information, is_of_coverage
+from cds_service.crd.coverage_information import (
+    Manner,
+    assertion_id_of,
+    coverage_information,
+    is_of_coverage,
+)
 from cds_service.crd.orders import DraftLine, DraftOrder
 from cds_service.crd.statements import Statement
 
@@ -18,26 +23,26 @@ def assertion_id(order: DraftOrder, coverage: OrderCoverage, new_id: Callable[[]
     return next((found for one in earlier if (found := assertion_id_of(one))), None) or new_id()
 
 
-def system_actions(statements: Sequence[Statement], on_date: date) -> tuple[dict[str, Any], ...]:
+def system_actions(statements: Sequence[Statement], on_date: date, manner: Manner) -> tuple[dict[str, Any], ...]:
     """One update for each order that something new is said of (CRD 2.2, resp-29, resp-35, resp-37)."""
     lines = {one.line.reference: one.line for one in statements}
     actions = []
     for reference, line in lines.items():
         said = [one for one in statements if one.line.reference == reference]
-        resource = _annotated(line, said, on_date)
+        resource = _annotated(line, said, on_date, manner)
         if resource is not None:
             actions.append({"type": "update", "description": _description(line, said), "resource": resource})
     return tuple(actions)
 
 
-def _annotated(line: DraftLine, said: Sequence[Statement], on_date: date) -> dict[str, Any] | None:
+def _annotated(line: DraftLine, said: Sequence[Statement], on_date: date, manner: Manner) -> dict[str, Any] | None:
     """The order with what is said now in place of what was said before; None if that is the same."""
     before: list[Any] = []
     kept: list[Any] = []
     for extension in line.order.echo.get("extension") or ():
         spoken_of = any(is_of_coverage(extension, one.coverage.reference) for one in said)
         (before if spoken_of else kept).append(extension)
-    now = [extension for one in said for extension in coverage_information(one, on_date)]
+    now = [extension for one in said for extension in coverage_information(one, on_date, manner)]
     return None if before == now else {**line.order.echo, "extension": [*kept, *now]}
 
 

@@ -123,11 +123,14 @@ class ActionReader:
 
 
 def code_of(action: Mapping[str, Any], system: str | None) -> str | None:
-    for concept in action.get("code", []):
-        for coding in concept.get("coding", []):
-            if system is None or coding.get("system") == system:
-                return coding.get("code")  # type: ignore[no-any-return]
-    return None
+    """The first code of an action in a system (None: in whichever)."""
+    return next(iter(codes_of(action, system)), None)
+
+
+def codes_of(action: Mapping[str, Any], system: str | None) -> list[str | None]:
+    """The codes of an action in a system."""
+    codings = (coding for concept in action.get("code", []) for coding in concept.get("coding", []))
+    return [one.get("code") for one in codings if system is None or one.get("system") == system]
 
 
 def _article(kind: str) -> str:

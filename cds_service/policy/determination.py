@@ -45,6 +45,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
     judged = {name: verdicts.criterion(name) for name in policy.criteria} if row.criteria else {}
     asked = asked_about(policy, judged) if judged else frozenset()
     line = situation.line
+    doc_needed = _doc_needed(outcome, bool(asked), verdicts, policy) if row.criteria else ()
     return Determination(
         policy=policy.canonical,
         policy_id=policy.id,
@@ -63,12 +64,14 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         info_needed=outcome.info_needed,
         reason=outcome.reason,
         reason_codings={text: ReasonCoding(*coding) for text, coding in outcome.codings.items()},
-        doc_needed=_doc_needed(outcome, bool(asked), verdicts, policy) if row.criteria else (),
+        doc_needed=doc_needed,
+        doc_purpose=_doc_purpose(verdicts, policy) if doc_needed else (),
         criteria=tuple(_marked(judged, asked, policy)),
         documents=tuple(verdicts.document(name) for name in policy.documents) if row.criteria else (),
         exclusions=tuple(_fired(policy, verdicts)) if row.criteria else (),
         advice=_advice(policy, verdicts, short=not row.criteria),
         questionnaire=policy.questionnaire if row.criteria else None,
+        contact=policy.contact,
         urgent=policy.urgent,
         caution=policy.caution,
         faults=tuple(verdicts.facts.faults),
@@ -178,6 +181,15 @@ def _doc_needed(outcome: Outcome, asked: bool, verdicts: Verdicts, policy: Polic
     lacking = {one.kind for one in documents if one.counts and one.status not in ("on-file", "not-applicable")}
     clinical = asked or "clinical" in lacking
     return tuple(kind for kind, needed in (("clinical", clinical), ("admin", "admin" in lacking)) if needed)
+
+
+def _doc_purpose(verdicts: Verdicts, policy: Policy) -> tuple[str, ...]:
+    """What the documents that are lacking are for, as far as the plan says so of them."""
+    found: dict[str, None] = {}
+    for name, document in policy.documents.items():
+        asked_for = document.counts and verdicts.document(name).status not in ("on-file", "not-applicable")
+        found |= dict.fromkeys(document.purposes if asked_for else ())
+    return tuple(found)
 
 
 def _advice(policy: Policy, verdicts: Verdicts, short: bool) -> tuple[Advice, ...]:

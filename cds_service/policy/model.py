@@ -140,11 +140,14 @@ class Determination:
     reason: tuple[str, ...] = ()
     reason_codings: Mapping[str, ReasonCoding] = field(default_factory=dict)  # by the reason that each belongs to
     doc_needed: tuple[str, ...] = ()
+    doc_purpose: tuple[str, ...] = ()  # CRD's DocReason of the documents that are lacking
     criteria: tuple[Verdict, ...] = ()
     documents: tuple[DocumentVerdict, ...] = ()
     exclusions: tuple[ExclusionVerdict, ...] = ()  # those that fired
     advice: tuple[Advice, ...] = ()
     questionnaire: str | None = None
+    satisfied_pa_id: str | None = None  # the authorization on file; only beside pa_needed 'satisfied'
+    contact: tuple[Mapping[str, Any], ...] = ()  # ContactDetails: whom to ask about this policy
     urgent: bool = False
     caution: str | None = None  # of the policy as a whole; every card says it
     faults: tuple[str, ...] = ()  # ours, for the log: conditions that could not be worked out

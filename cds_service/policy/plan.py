@@ -153,6 +153,7 @@ class Document:
     id: str
     title: str
     kind: Literal["clinical", "admin"] | None
+    purposes: tuple[str, ...]  # CRD's DocReason
     counts: bool
     inputs: tuple[str, ...]
     applicability: Condition | None
@@ -217,6 +218,7 @@ class Policy:
     advice: tuple[AdviceItem, ...]
     facts: Mapping[str, Fact]
     questionnaire: str | None
+    contact: tuple[Mapping[str, Any], ...]  # ContactDetails
     where: str
     resource: Mapping[str, Any] = field(repr=False, compare=False)
     # fact name -> resource types whose failed look-up leaves it empty (closed over derived facts)

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Literal
 
 from cds_service.policy import table_rules
-from cds_service.policy.action_reader import Action, ActionReader, code_of
+from cds_service.policy.action_reader import Action, ActionReader, code_of, codes_of
 from cds_service.policy.fact_reader import FactReader, RawFact
 from cds_service.policy.faults import (
     POLICY_PART,
@@ -33,7 +33,9 @@ from cds_service.terminology.value_sets import Key, ValueSets
 
 _PARTS = ("authorization", "criteria", "exclusions", "documents", "advice")
 _NAME = re.compile(r"^[A-Z]([A-Za-z0-9_]){0,254}$")
-_DOCUMENT_KIND = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+_CRD_CODES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+# CRD, value set DocReason, less OTH, which is of another code system
+_DOCUMENT_PURPOSES = ("withpa", "withclaim", "withorder", "retain-doc")
 
 
 def read_plan(
@@ -190,6 +192,7 @@ class _PlanReader:
             advice=advice,
             facts=facts,
             questionnaire=self.parts["criteria"][1].get("definitionCanonical"),
+            contact=tuple(self.resource.get("contact", ())),
             where=self.faults.where,
             resource=self.resource,
             rests_on=rests_on,
@@ -345,17 +348,28 @@ class _PlanReader:
                     f"'{name}' can never be on file",
                     "add input (what is looked for) or a start condition",
                 )
-            code = code_of(action, _DOCUMENT_KIND)
-            if code not in (None, "clinical", "admin"):
-                self.faults.add(f"{path}.code", f"'{code}'", "clinical or admin, or none where the order cures it")
-            kind: Literal["clinical", "admin"] | None = (
-                "clinical" if code == "clinical" else "admin" if code == "admin" else None
-            )
+            kind, purposes = self._kind_and_purposes(action, path)
             counts = action.get("requiredBehavior") != "could"
             yield Document(
-                name, title, kind, counts, inputs, conditions["applicability"], conditions["start"],
+                name, title, kind, purposes, counts, inputs, conditions["applicability"], conditions["start"],
                 self.actions.citations(action, path),
             )  # fmt: skip
+
+    def _kind_and_purposes(
+        self, action: Action, path: str
+    ) -> tuple[Literal["clinical", "admin"] | None, tuple[str, ...]]:
+        """CRD's code for the kind of a document, and those for what it is for: they share a code system."""
+        codes = codes_of(action, _CRD_CODES)
+        kinds = [one for one in codes if one not in _DOCUMENT_PURPOSES]
+        if kinds not in ([], ["clinical"], ["admin"]):
+            fix = (
+                f"clinical or admin, or none where the order cures it; what it is for: {', '.join(_DOCUMENT_PURPOSES)}"
+            )
+            self.faults.add(f"{path}.code", ", ".join(map(repr, kinds)), fix)
+        kind: Literal["clinical", "admin"] | None = (
+            "clinical" if kinds == ["clinical"] else "admin" if kinds == ["admin"] else None
+        )
+        return kind, tuple(one for one in codes if one in _DOCUMENT_PURPOSES)
 
     # -- authorization, advice
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, request
 
 from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.hook_request import parse_hook_request
+from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
@@ -21,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 def hooks(
     services: Mapping[str, str],
+    version: CrdVersion,
     catalogue: Catalogue,
     now: Callable[[], datetime],
     new_id: Callable[[], str],
@@ -28,7 +30,10 @@ def hooks(
     max_body: int,
     business_hours: BusinessHours,
 ) -> Blueprint:
-    """The hook route. `services` tells the hook of each service id, as discovery announces them."""
+    """The hook routes. `services` tells the hook of each service id, as discovery announces them.
+
+    `version` is the version of CRD that is answered in where neither the call nor its client says one.
+    """
     blueprint = Blueprint("hooks", __name__)
 
     def policy_page(plan: str) -> str:
@@ -45,7 +50,7 @@ def hooks(
         except BodyUnreadable:
             fix = "send it whole, with a right Content-Length or well-formed chunks"
             return refusal(Problem("invalid", "body", "could not be read to its end", fix, "structure"))
-        asked = parse_hook_request(body, services[service])
+        asked = parse_hook_request(body, services[service], version)
         if isinstance(asked, Problem):
             return refusal(asked)
         response = answer(asked, catalogue, now(), new_id, policy_page, business_hours)

@@ -28,7 +28,8 @@ STATUS = {
     "coverage-look-up-failed": 412,
     "payer-not-served": 400,
     "date-that-does-not-exist": 400,
-    "older-version-of-crd": 422,
+    "version-of-crd-that-nobody-knows": 422,
+    "order-dispatch-without-its-order": 412,
 }
 
 
@@ -47,7 +48,8 @@ def test_there_are_conversations() -> None:
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_conversation_goes_as_it_is_written_down(name: str, client: FlaskClient) -> None:
     request, golden = HERE / name / "request.json", HERE / name / "response.json"
-    response = client.post("/cds-services/order-sign-crd", data=request.read_bytes())
+    hook = read(request.read_bytes())["hook"]
+    response = client.post(f"/cds-services/{hook}-crd", data=request.read_bytes())
     said = written(read(response.data)) + "\n"
     assert response.status_code == STATUS.get(name, 200), said
     if "CDS_TEST_RECORD" in os.environ:

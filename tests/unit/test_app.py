@@ -83,8 +83,10 @@ def test_an_order_whose_coverage_is_of_nobody_served_here_is_refused(client: Fla
 
 
 def test_discovery_names_the_services_that_are_answered(client: FlaskClient) -> None:
-    [service] = client.get("/cds-services").get_json()["services"]
-    assert client.post(f"/cds-services/{service['id']}", data=b"{}").status_code == 400
+    services = client.get("/cds-services").get_json()["services"]
+    assert len(services) == 6
+    for service in services:
+        assert client.post(f"/cds-services/{service['id']}", data=b"{}").status_code == 400
 
 
 def test_the_clock_tells_the_day_of_the_services_zone() -> None:

@@ -87,7 +87,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_BUSINESS_HOURS", "17:00-08:00"),
         ("CDS_BUSINESS_HOURS", "08:00-08:00"),
         ("CDS_BUSINESS_HOURS", "nine to five"),
-        ("CDS_DEFAULT_CRD_VERSION", "2.0.1"),
+        ("CDS_DEFAULT_CRD_VERSION", "1.0"),
         ("CDS_HOOK_BUDGET", "0"),
         ("CDS_HOOK_BUDGET", "5.1"),
         ("CDS_HOOK_BUDGET", "nan"),

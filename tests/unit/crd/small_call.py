@@ -102,13 +102,16 @@ def coverage_information(response: HookResponse, place: int = 0) -> list[dict[st
     return [flat(one) for one in extensions if one["url"].endswith("ext-coverage-information")]
 
 
+_SEVERAL = ("doc-needed", "doc-purpose", "info-needed", "reason", "detail", "dependency", "questionnaire", "contact")
+
+
 def flat(extension: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in extension["extension"]:
         value = next((part[name] for name in part if name.startswith("value")), None)
         if value is None:
             value = flat(part)
-        if part["url"] in ("doc-needed", "info-needed", "reason", "detail", "questionnaire"):
+        if part["url"] in _SEVERAL:
             found.setdefault(part["url"], []).append(value)
         else:
             assert part["url"] not in found, f"{part['url']} twice"

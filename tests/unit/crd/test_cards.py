@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from cds_service.crd.card_text import LONGEST_SUMMARY, detail, escaped, summary
-from cds_service.crd.cards import cards
+from cds_service.crd.cards import Showing, cards
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.hook_request import Configuration
+from cds_service.crd.hooks import HOOKS
 from cds_service.crd.statements import Statement
+from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, CrdVersion
 from cds_service.policy.model import Advice, Change, Determination, Evidence, Status, Suggestion, Verdict
 from tests.fakes import ACME, determination, numbered_ids
 from tests.unit.crd.small_call import order
@@ -24,10 +26,15 @@ RENTAL = Advice("advice.rr", "Rented, not bought", "Every code carries RR.", (AD
 NOTE = Advice("advice.term", "How long an authorization runs", "Twelve months.")
 
 
-def dealt(*statements: Statement, **configuration: Any) -> tuple[dict[str, Any], ...]:
-    return cards(
-        statements, Configuration(**configuration), numbered_ids(), lambda plan: f"https://cds.example.org/{plan}"
-    )
+def dealt(
+    *statements: Statement,
+    hook: str = "order-sign",
+    version: CrdVersion = CRD_22,
+    unread: tuple[str, ...] = (),
+    **configuration: Any,
+) -> tuple[dict[str, Any], ...]:
+    showing = Showing(HOOKS[hook], version, Configuration(**configuration), unread)
+    return cards(statements, showing, numbered_ids(), lambda plan: f"https://cds.example.org/{plan}")
 
 
 def topics(found: Any) -> list[str]:
@@ -590,3 +597,52 @@ def test_what_holds_nothing_is_left_out() -> None:
         "paNeeded",
         "authorizationRule",
     }
+
+
+# -- hooks and versions -----------------------------------------------------------------------------------
+
+_OPEN = {"criteria": criteria(stable="unknown")}
+
+
+@pytest.mark.parametrize("hook", ["order-dispatch", "appointment-book"])
+def test_where_no_order_can_be_changed_its_advice_is_a_note(hook: str) -> None:
+    found = dealt(statement(determination(advice=(RENTAL,))), hook=hook)
+    assert topics(found) == ["guideline", "clinical-reminder"]
+    assert found[1]["summary"] == "Rented, not bought"
+    assert "suggestions" not in found[1]
+
+
+def test_at_an_encounter_only_what_lacks_something_is_said() -> None:
+    lacking = statement(determination(policy="a|1", **_OPEN))
+    sound = statement(determination(policy="b|1"))
+    found = dealt(lacking, sound, hook="encounter-start")
+    assert [one["indicator"] for one in found] == ["warning"]
+    assert dealt(sound, hook="encounter-discharge") == ()
+
+
+def test_at_an_encounter_nothing_is_suggested_or_noted() -> None:
+    found = dealt(statement(determination(advice=(RENTAL, NOTE), **_OPEN)), hook="encounter-start")
+    assert topics(found) == ["guideline"]
+
+
+def test_an_order_that_could_not_be_read_is_named_on_a_card() -> None:
+    found = dealt(statement(determination()), hook="order-dispatch", unread=("DeviceRequest/o9",))
+    (card,) = [one for one in found if one["source"]["topic"]["code"] == "clinical-reminder"]
+    assert "DeviceRequest/o9" in card["detail"]
+    assert card["extension"]["davinci-crd.associated-resource"] == [{"reference": "DeviceRequest/o9"}]
+
+
+@pytest.mark.parametrize(
+    ("version", "system", "associated"),
+    [
+        (CRD_20, "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "DeviceRequest/o1"),
+        (CRD_21, "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", {"reference": "DeviceRequest/o1"}),
+        (CRD_22, "http://terminology.hl7.org/CodeSystem/cdshooks-card-type", {"reference": "DeviceRequest/o1"}),
+    ],
+)
+def test_each_version_has_its_system_of_topics_and_its_way_to_name_orders(
+    version: CrdVersion, system: str, associated: Any
+) -> None:
+    (card,) = dealt(statement(determination()), version=version)
+    assert card["source"]["topic"]["system"] == system
+    assert card["extension"]["davinci-crd.associated-resource"] == [associated]

@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from cds_service.crd.envelope import MAX_DEPTH
-from cds_service.crd.hook_request import HookRequest, parse_hook_request
+from cds_service.crd.hook_request import HookRequest, hook_called, parse_hook_request
 from cds_service.crd.orders import ORDER_TYPES
+from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, CrdVersion
 from tests.unit.crd.small_call import bundle, call, coverage, order, parsed, refused
 
 # -- what is no call --------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def test_a_draft_without_an_order_is_refused(entries: list[Any]) -> None:
     document["context"]["draftOrders"]["entry"] = entries
     problem = refused(document)
     assert problem.where == "context.draftOrders.entry"
-    assert problem.what == "no order among the entries"
+    assert problem.what == "nothing to answer for among the entries"
     assert all(one in problem.fix for one in ORDER_TYPES)
 
 
@@ -267,20 +268,36 @@ def test_an_order_without_decimals_is_echoed_as_it_is() -> None:
 # -- the extensions of CRD --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [None, "2.2", "2.2.0", "2.2.1", "2.2.17"])
-def test_crd_2_2_is_rendered_and_is_the_default(version: str | None) -> None:
-    assert parsed(call(extension={"davinci-crd.requestedVersion": version})).crd_version == "2.2"
+@pytest.mark.parametrize(
+    ("asked", "version"),
+    [
+        (None, CRD_22),
+        ("2.2", CRD_22),
+        ("2.2.0", CRD_22),
+        ("2.2.1", CRD_22),
+        ("2.2.17", CRD_22),
+        ("2.1", CRD_21),
+        ("2.1.0", CRD_21),
+        ("2.0", CRD_20),
+        ("2.0.1", CRD_20),
+    ],
+)
+def test_the_version_that_is_asked_for_is_answered_in(asked: str | None, version: CrdVersion) -> None:
+    assert parsed(call(extension={"davinci-crd.requestedVersion": asked})).crd_version is version
 
 
-@pytest.mark.parametrize("version", ["2.0", "2.0.1", "2.1", "2.1.0"])
-def test_an_older_version_is_known_and_not_rendered(version: str) -> None:
-    problem = refused(call(extension={"davinci-crd.requestedVersion": version}))
-    assert problem.kind == "not-supported"
-    assert version in problem.what
-    assert "2.2" in problem.fix
+def test_a_call_that_asks_for_no_version_gets_the_one_it_is_known_to_want() -> None:
+    body = orjson.dumps(call())
+    found = parse_hook_request(body, "order-sign", CRD_20)
+    assert isinstance(found, HookRequest)
+    assert found.crd_version is CRD_20
+    body = orjson.dumps(call(extension={"davinci-crd.requestedVersion": "2.1"}))
+    found = parse_hook_request(body, "order-sign", CRD_20)
+    assert isinstance(found, HookRequest)
+    assert found.crd_version is CRD_21
 
 
-@pytest.mark.parametrize("version", ["1.0", "2.2beta", "3.0", "", [], {"a": 1}, True])
+@pytest.mark.parametrize("version", ["1.0", "2.2beta", "2.0.2", "2.1.1", "2.2.", "3.0", "", 2.2, [], {"a": 1}, True])
 def test_an_unknown_version_is_refused(version: Any) -> None:
     problem = refused(call(extension={"davinci-crd.requestedVersion": version}))
     assert problem.kind == "not-supported"
@@ -431,3 +448,17 @@ def test_each_resource_of_prefetch_says_where_it_stands() -> None:
         ("prefetch.conditions.entry[0].resource", "urn:uuid:1"),
         ("prefetch.conditions.entry[1]", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "hook"),
+    [
+        (b'{"hook": "encounter-start"}', "encounter-start"),
+        (b'{"hook": "patient-view"}', "order-sign"),
+        (b'{"hook": ["order-select"]}', "order-sign"),
+        (b"[]", "order-sign"),
+        (b"no", "order-sign"),
+    ],
+)
+def test_the_hook_of_a_call_on_file_is_read_from_it(body: bytes, hook: str) -> None:
+    assert hook_called(body) == hook

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cds_service.crd.prefetch import discovery, templates, type_of
+from cds_service.crd.discovery import discovery
+from cds_service.crd.prefetch import templates, type_of
 from tests.fakes import FakeCatalogue
 
 SERVICE = discovery(FakeCatalogue(types_needed=frozenset({"Condition", "DeviceRequest", "Location", "Patient"})))[
@@ -41,25 +42,3 @@ def test_templates_use_only_tokens_of_cds_hooks_2_0() -> None:
     known = {"context.patientId", "context.encounterId", "userPractitionerId", "userPractitionerRoleId"}
     tokens = {one for text in SERVICE["prefetch"].values() for one in re.findall(r"{{(.*?)}}", text)}
     assert tokens <= known
-
-
-def test_the_service_says_which_versions_of_crd_it_renders() -> None:
-    assert SERVICE["extension"]["davinci-crd.version"] == ["2.2"]
-
-
-def test_each_kind_of_answer_can_be_switched_off() -> None:
-    options = {one["code"]: one for one in SERVICE["extension"]["davinci-crd.configuration-options"]}
-    assert set(options) == {"coverage-info", "guideline", "claim", "clinical-reminder", "max-cards"}
-    assert all(set(one) == {"code", "type", "name", "description", "default"} for one in options.values())
-    assert all(
-        one["type"] == "boolean" and one["default"] is True for name, one in options.items() if name != "max-cards"
-    )
-    assert (options["max-cards"]["type"], options["max-cards"]["default"]) == ("integer", 10)
-    for member in ("name", "description"):
-        assert len({one[member] for one in options.values()}) == len(options)
-
-
-def test_the_service_answers_order_sign_under_its_own_id() -> None:
-    assert (SERVICE["hook"], SERVICE["id"]) == ("order-sign", "order-sign-crd")
-    assert SERVICE["title"]
-    assert SERVICE["description"]

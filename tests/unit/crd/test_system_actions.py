@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from cds_service.crd.coverage_information import Manner
 from cds_service.crd.orders import DraftOrder
 from cds_service.crd.system_actions import assertion_id, system_actions
 from tests.fakes import determination, numbered_ids
@@ -19,7 +20,7 @@ URL = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-infor
 
 
 def updated(resource: dict[str, Any], **more: Any) -> Any:
-    (action,) = system_actions([statement(determination(), resource=resource, **more)], TODAY)
+    (action,) = system_actions([statement(determination(), resource=resource, **more)], TODAY, Manner())
     return action["resource"]
 
 
@@ -35,7 +36,7 @@ def earlier(identity: str, coverage: str, day: str = "2026-11-20") -> dict[str, 
 
 
 def test_an_update_says_what_it_does() -> None:
-    (action,) = system_actions([statement(determination())], TODAY)
+    (action,) = system_actions([statement(determination())], TODAY, Manner())
     assert action["type"] == "update"
     assert action["description"] == "Record what Acme Health says of this order (E1390)"
     assert "resourceId" not in action
@@ -73,19 +74,19 @@ def test_what_was_said_of_another_coverage_stays() -> None:
 
 def test_an_order_of_which_nothing_new_is_said_is_not_updated() -> None:
     said = statement(determination())
-    (action,) = system_actions([said], TODAY)
+    (action,) = system_actions([said], TODAY, Manner())
     again = statement(determination(), resource=action["resource"])
-    assert system_actions([again], TODAY) == ()
+    assert system_actions([again], TODAY, Manner()) == ()
 
 
 def test_an_answer_of_another_day_is_new() -> None:
-    (action,) = system_actions([statement(determination())], date(2026, 11, 20))
-    assert len(system_actions([statement(determination(), resource=action["resource"])], TODAY)) == 1
+    (action,) = system_actions([statement(determination())], date(2026, 11, 20), Manner())
+    assert len(system_actions([statement(determination(), resource=action["resource"])], TODAY, Manner())) == 1
 
 
 def test_an_order_under_two_coverages_is_updated_once() -> None:
     both = [statement(determination()), statement(determination(), assertion_id="assertion-2")]
-    (action,) = system_actions(both, TODAY)
+    (action,) = system_actions(both, TODAY, Manner())
     assert len(action["resource"]["extension"]) == 2
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cds_service.crd.coverage_information import coverage_information
+from cds_service.crd.coverage_information import Manner, coverage_information
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import run_case
 from cds_service.policy.load import load_catalogue
@@ -166,7 +166,7 @@ def test_a_rows_reason_keeps_its_code_to_the_edge() -> None:
     assert found is not None
     assert found.reason == ("Ask for a referral.",)
     assert found.reason_codings == {"Ask for a referral.": ReasonCoding(REASONS, "referral")}
-    (extension,) = coverage_information(statement(found), found.on_date)
+    (extension,) = coverage_information(statement(found), found.on_date, Manner())
     assert {"url": "reason", "valueCodeableConcept": reason} in extension["extension"]
 
 
