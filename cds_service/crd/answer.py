@@ -18,7 +18,14 @@ from cds_service.crd.performer import performer_of
 from cds_service.crd.prefetch import type_of
 from cds_service.crd.requester import requester_of
 from cds_service.crd.scope import Scope, scope_of
-from cds_service.crd.statements import Silence, Statement, no_policy_held, not_to_be_performed, of_coverage
+from cds_service.crd.statements import (
+    Silence,
+    Statement,
+    no_policy_held,
+    not_to_be_performed,
+    nothing_to_perform,
+    of_coverage,
+)
 from cds_service.crd.system_actions import assertion_id, system_actions
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
@@ -154,7 +161,7 @@ class _Call:
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:
     if coverage.standing != "active" or coverage.payer is None or coverage.view is None:
         return Statement(line, coverage, identity, silence=of_coverage(coverage))
-    if line.order.resource.get("doNotPerform") is True:
+    if nothing_to_perform(line.order.resource):
         return Statement(line, coverage, identity, silence=not_to_be_performed())
     determinations = tuple(_determinations(call, line, coverage.payer.id, coverage.view))
     silence: Silence | None = None

@@ -68,9 +68,19 @@ def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False
     return Silence("indeterminate", text, _LOCAL_CODES, "no-policy-held")
 
 
+# FHIR R4, request-status and its kin: an order that stands no longer, or never should have
+_GONE = frozenset({"cancelled", "entered-in-error", "revoked", "stopped"})
+
+
+def nothing_to_perform(order: Mapping[str, Any]) -> bool:
+    """Whether an order asks that something is not done, or asks for nothing any more."""
+    status = order.get("status")
+    return order.get("doNotPerform") is True or (isinstance(status, str) and status.strip().lower() in _GONE)
+
+
 def not_to_be_performed() -> Silence:
-    """CRD 2.2 profiles: doNotPerform is understood; such an order asks for nothing to be covered."""
-    return Silence("indeterminate", "The order asks that something is not done: there is nothing to authorize.")
+    """CRD 2.2 profiles: doNotPerform and status are understood; such an order asks for nothing to be covered."""
+    return Silence("indeterminate", "The order asks for nothing to be done: there is nothing to authorize.")
 
 
 def of_coverage(coverage: OrderCoverage) -> Silence:

@@ -106,10 +106,14 @@ def test_each_type_of_order_gets_an_answer(acme: Catalogue, resource_type: str) 
     assert coverage_information(response)[0]["covered"] == "indeterminate"
 
 
-def test_an_order_not_to_do_something_is_not_judged(acme: Catalogue) -> None:
-    response = answered(call(order(doNotPerform=True), prefetch=chart()), acme)
+@pytest.mark.parametrize(
+    "change",
+    [{"doNotPerform": True}, {"status": "revoked"}, {"status": "Entered-in-error"}, {"status": "cancelled"}],
+)
+def test_an_order_that_asks_for_nothing_is_not_judged(acme: Catalogue, change: dict[str, Any]) -> None:
+    response = answered(call(order(**change), prefetch=chart()), acme)
     assert response.cards == ()
-    assert "not done" in coverage_information(response)[0]["reason"][0]["text"]
+    assert "nothing to be done" in coverage_information(response)[0]["reason"][0]["text"]
 
 
 def test_each_order_gets_one_update_and_an_id_of_its_own(acme: Catalogue) -> None:

@@ -275,7 +275,7 @@ def test_a_cpt_code_is_a_billing_code() -> None:
 def test_an_order_not_to_do_something_asks_for_nothing() -> None:
     found = silent(not_to_be_performed())
     assert found["covered"] == "indeterminate"
-    assert "not done" in found["reason"][0]["text"]
+    assert "nothing to be done" in found["reason"][0]["text"]
 
 
 @pytest.mark.parametrize(
