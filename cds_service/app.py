@@ -10,9 +10,13 @@ from pathlib import PurePath
 
 from flask import Flask
 
+from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
+from cds_service.adapters.ehr import Ehr, ehr_of
+from cds_service.crd.clients import Clients
 from cds_service.crd.discovery import discovery as announcement
 from cds_service.crd.hooks import HOOKS
+from cds_service.crd.queries import FhirAccess
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
 from cds_service.fhir.problem import Problem
@@ -25,6 +29,7 @@ from cds_service.web.discovery import discovery
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
 from cds_service.web.problems import refuse_in_one_shape
+from cds_service.web.read_back import ReadBack
 
 _READ_OFF = 64 << 20
 
@@ -73,6 +78,16 @@ def clock(settings: Settings) -> Callable[[], datetime]:
     return lambda: datetime.now(settings.time_zone)
 
 
+def load_clients(settings: Settings) -> Clients:
+    """The client registry of `settings`, empty where none is named. Raises StartRefused with every fault."""
+    if settings.clients is None:
+        return Clients()
+    clients, problems = read_clients(settings.clients)
+    if clients is None:
+        raise StartRefused(problems)
+    return clients
+
+
 def create_app(
     settings: Settings,
     now: Callable[[], datetime] | None = None,
@@ -83,6 +98,7 @@ def create_app(
     `now` gives the instant of a call in the service's zone, `new_id` a fresh id: only a test passes its own.
     """
     policies = load_policies(settings)
+    clients = load_clients(settings)
     now = now or clock(settings)
     year = now().year
     working_days.prepare((year - 1, year, year + 1))  # now, so that no call waits for it
@@ -99,6 +115,11 @@ def create_app(
     app.register_blueprint(health(len(policies.catalogue.policies)))
     app.register_blueprint(discovery(announced))
     ids = new_id or (lambda: str(uuid.uuid4()))
+
+    def ehr(access: FhirAccess, deadline: float) -> Ehr | None:
+        return ehr_of(access, deadline, clients, settings.client_auth == "off")
+
+    read_back = ReadBack(ehr, settings.hook_budget)
     app.register_blueprint(
         hooks(
             services,
@@ -109,6 +130,8 @@ def create_app(
             settings.public_url,
             settings.max_body,
             settings.business_hours,
+            read_back,
+            clients.of_server,
         )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)

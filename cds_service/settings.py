@@ -38,6 +38,7 @@ class Settings:
     default_crd_version: str
     hook_budget: float  # seconds
     disabled_policies: frozenset[str]
+    clients: Path | None  # the client registry
     max_body: int  # bytes
 
 
@@ -66,6 +67,7 @@ SETTINGS = (
     Setting("CDS_DEFAULT_CRD_VERSION", "2.2", "CRD version of a call that names none: 2.0, 2.1 or 2.2"),
     Setting("CDS_HOOK_BUDGET", "4.5", "seconds within which a hook is answered; above 0, at most 5"),
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
+    Setting("CDS_CLIENTS", "none", "file of the client registry: whose FHIR servers may be read, and what they prefer"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -100,6 +102,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         default_crd_version=read("CDS_DEFAULT_CRD_VERSION", _crd_version, _DEFAULTS["CDS_DEFAULT_CRD_VERSION"]),
         hook_budget=read("CDS_HOOK_BUDGET", _hook_budget, float(_DEFAULTS["CDS_HOOK_BUDGET"])),
         disabled_policies=read("CDS_DISABLED_POLICIES", _ids, frozenset()),
+        clients=read("CDS_CLIENTS", _file, None),
         max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
     )
     return (None if problems else settings), problems
@@ -146,6 +149,13 @@ def _folder(text: str) -> Path:
     path = Path(text).resolve()
     if not path.is_dir():
         raise _Wrong(f"{text!r} is not a folder", "name an existing folder, or unset it for the shipped one")
+    return path
+
+
+def _file(text: str) -> Path | None:
+    path = Path(text).resolve()
+    if not path.is_file():
+        raise _Wrong(f"{text!r} is not a file", "name an existing file, or unset it")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,7 +16,6 @@ from cds_service.crd.coverage_information import Manner
 from cds_service.crd.hook_request import HookRequest
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
 from cds_service.crd.performer import performer_of
-from cds_service.crd.prefetch import type_of
 from cds_service.crd.requester import requester_of
 from cds_service.crd.scope import Scope, scope_of
 from cds_service.crd.statements import (
@@ -27,6 +27,7 @@ from cds_service.crd.statements import (
     of_coverage,
 )
 from cds_service.crd.system_actions import assertion_id, system_actions
+from cds_service.crd.templates import searched_type
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
 from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
@@ -108,8 +109,9 @@ def _unread(record: Record, request: HookRequest) -> dict[str, str]:
     """What came and could not be read where absence would count: orders of the chart, and the call's encounter."""
     found: dict[str, str] = {}
     for fault in record.faults:
-        kind = fault.resource_type or type_of(fault.where.removeprefix("prefetch.").split(".")[0].split("[")[0])
-        if kind in ORDER_TYPES and fault.where.startswith("prefetch."):
+        source, _, place = fault.where.partition(".")
+        kind = fault.resource_type or searched_type(re.split(r"[.\[]", place)[0], request.hook.name)
+        if kind in ORDER_TYPES and source in ("prefetch", "fhirServer"):
             found[kind] = f"one {kind} could not be read ({fault.where}: {fault.what})"
     if request.encounter_id is not None and record.resolve(f"Encounter/{request.encounter_id}") is None:
         found["Encounter"] = "the encounter of the call could not be read"

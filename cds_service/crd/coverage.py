@@ -66,6 +66,43 @@ def coverages_of(
     return held.problem(not_looked_up)
 
 
+def to_be_read(line: DraftLine, record: Record) -> list[Mapping[str, Any]]:
+    """References of an order to Coverages that the call does not hold."""
+    insurance = _insurance(line.order.resource)
+    return [one for one in insurance if record.resolve(one, within=line.order.resource) is None]
+
+
+def names_coverage(line: DraftLine) -> bool:
+    """Whether the order says itself under which coverage it is to be judged."""
+    return next(_insurance(line.order.resource), None) is not None
+
+
+def payers_in_question(
+    line: DraftLine, record: Record, payers: Sequence[Payer], on_date: date
+) -> tuple[frozenset[str], list[Mapping[str, Any]]]:
+    """The payers that an order may be answered for by the coverages that are held, and the payors' references that
+    are still to be read for that."""
+    held = _Coverages(record, payers, on_date)
+    order = line.order.resource
+    if names_coverage(line):
+        coverages = [record.resolve(one, within=order) for one in _insurance(order)]
+    else:
+        coverages = list(record.of_type("Coverage"))
+    known: set[str] = set()
+    unread: list[Mapping[str, Any]] = []
+    begins = _service_begins(line, on_date)
+    for coverage in coverages:
+        if coverage is None or coverage["resourceType"] != "Coverage":
+            continue
+        read = held.read(coverage, {}, begins)
+        if read is not None and read.standing == "active" and read.payer is not None:
+            known.add(read.payer.id)
+        elif read is not None and read.payer is None:
+            payors = objects_in(coverage.get("payor"))
+            unread.extend(one for one in payors if record.resolve(one, within=coverage) is None)
+    return frozenset(known), unread
+
+
 class _Coverages:
     """The coverages of one call, read against the payers served here."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cds_service.crd.hooks import HOOKS, Hook
-from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, NeedsTypes, templates
+from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, NeedsTypes
+from cds_service.crd.templates import templates
 from cds_service.crd.versions import VERSIONS
 
 # CRD card types (CodeSystem cdshooks-card-type) that a call can switch off
@@ -38,7 +39,8 @@ def _service(hook: Hook, catalogue: NeedsTypes) -> dict[str, Any]:
         "title": hook.title,
         "description": hook.description,
         "usageRequirements": (
-            "Answers from what the call carries: what prefetch does not bring is unknown, and never a no."
+            "Answers from what the call carries and, where the FHIR server is registered, from what it lets be read: "
+            "what neither brings is unknown, and never a no."
         ),
         "prefetch": templates(catalogue.types_needed, hook.name),
         "extension": {

@@ -38,7 +38,7 @@ def _json(body: bytes) -> dict[str, Any] | Problem:
         return Problem("invalid", "body", f"not JSON in UTF-8 ({at})", "send one JSON object", "structure")
     if not isinstance(document, dict):
         return Problem("invalid", "body", "not a JSON object", "send one JSON object", "structure")
-    if _too_deep(document):
+    if too_deep(document):
         return _TOO_DEEP
     # CDS Hooks 2.0, Use of JSON: nobody sends null for "nothing", but who does means "absent"
     return {name: value for name, value in document.items() if value is not None}
@@ -53,7 +53,8 @@ _TOO_DEEP = Problem(
 )
 
 
-def _too_deep(document: dict[str, Any]) -> bool:
+def too_deep(document: dict[str, Any]) -> bool:
+    """Whether it is nested deeper than any real resource."""
     # level by level, not by recursion: the depth is the caller's
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from cds_service.crd.clients import Client
 from cds_service.crd.envelope import read_envelope
 from cds_service.crd.hooks import HOOKS, Hook
 from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault, patients_of
-from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, type_of
+from cds_service.crd.prefetch import DEFAULT_MAX_CARDS
+from cds_service.crd.queries import FhirAccess, Query, Reading, page_after
+from cds_service.crd.templates import searched_type
 from cds_service.crd.versions import NEWEST, VERSIONS, CrdVersion, version_named
+from cds_service.fhir.addresses import is_token
 from cds_service.fhir.problem import Problem
-from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import own_reference
 
 PrefetchState = Literal["given", "empty", "partial", "failed"]
@@ -41,14 +44,23 @@ class Configuration:
         return card_type not in self.off
 
 
+class NextPage(NamedTuple):
+    """A page of prefetch that was not sent along, and the types that are cut off without it."""
+
+    query: Query
+    cuts: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class HookRequest:
     """One call of a hook, as far as an answer needs it.
 
     `orders` are those that the context carries: the draft, or the appointments. `named` are the references by which it
-    selects among them, or names orders of the chart. `resources` are the chart: prefetch, and what lies beside the
-    orders in the draft; `as_written` holds those of them, by `where`, whose decimals have to be kept. `prefetch_state`
-    is by resource type; `shown` are the types that came in prefetch, under whatever key.
+    selects among them, or names orders of the chart. `resources` are the chart: prefetch, what lies beside the orders
+    in the draft, and what was read since; `as_written` holds those of them, by `where`, whose decimals have to be kept.
+    `prefetch_state` is by resource type; `shown` are the types that came in prefetch, under whatever key. `closed` are
+    the keys under which the EHR found nothing or failed. `asked` marks what was asked of the EHR since, and `unread`
+    tells by type what came of it where nothing did.
     """
 
     hook: Hook
@@ -66,19 +78,41 @@ class HookRequest:
     prefetch_state: Mapping[str, PrefetchState]
     shown: frozenset[str]
     configuration: Configuration
+    access: FhirAccess | None = None
+    next_pages: tuple[NextPage, ...] = ()
+    closed: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def not_looked_up(self, resource_types: Iterable[str]) -> dict[str, str]:
         """Of these types, those that nothing is known of, and why: an absence among them proves nothing."""
         found: dict[str, str] = {}
         for resource_type in resource_types:
             match self.prefetch_state.get(resource_type):
+                case "failed" | "partial" if resource_type in self.unread:
+                    found[resource_type] = self.unread[resource_type]
                 case "failed":
                     found[resource_type] = f"the EHR could not look up {resource_type}"
                 case "partial":
                     found[resource_type] = f"the EHR sent only a part of what it found of {resource_type}"
                 case _ if not self._is_given(resource_type):
-                    found[resource_type] = f"the EHR sent no {resource_type} with the call"
+                    no_more = f"the EHR sent no {resource_type} with the call"
+                    found[resource_type] = self.unread.get(resource_type, no_more)
         return found
+
+    def with_chart(self, readings: Iterable[Reading]) -> HookRequest:
+        """The same call, with what was read from the EHR since as part of its chart."""
+        read = _ReadBack(self)
+        for reading in readings:
+            read.add(reading)
+        return replace(
+            self,
+            resources=(*self.resources, *read.resources),
+            prefetch_state=read.states,
+            next_pages=tuple(read.pages),
+            asked=self.asked | read.asked,
+            unread=read.unread,
+        )
 
     def _is_given(self, resource_type: str) -> bool:
         match resource_type:
@@ -100,11 +134,21 @@ class HookRequest:
         )
 
 
-def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEWEST) -> HookRequest | Problem:
+def _unregistered(server: str | None) -> Client | None:
+    return None
+
+
+def parse_hook_request(
+    body: bytes,
+    hook: str,
+    default_version: CrdVersion = NEWEST,
+    client_of: Callable[[str | None], Client | None] = _unregistered,
+) -> HookRequest | Problem:
     """The body of a call to the service for `hook` -> the request, or what is wrong with it.
 
-    `default_version` is the version of CRD that is answered in where the call asks for none. Unknown members are
-    passed over everywhere (CRD 2.2, hook-23, dev-17).
+    `client_of` tells the registered client by the FHIR server of a call: what it prefers holds where the call is
+    silent, and `default_version`, the version of CRD, where both are. Unknown members are passed over everywhere
+    (CRD 2.2, hook-23, dev-17).
     """
     called = HOOKS[hook]
     document = read_envelope(body, called)
@@ -112,7 +156,9 @@ def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEW
         return document
     extension = document.get("extension")
     extension = extension if isinstance(extension, dict) else {}
-    version = _version(extension.get("davinci-crd.requestedVersion"), default_version)
+    client = client_of(document.get("fhirServer"))
+    registered = version_named(client.crd_version) if client is not None and client.crd_version else None
+    version = _version(extension.get("davinci-crd.requestedVersion"), registered or default_version)
     if isinstance(version, Problem):
         return version
     context = document["context"]
@@ -122,7 +168,7 @@ def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEW
     fault = _draft_fault(draft, patient_id, called) or _prefetch_fault(prefetch)
     if fault is not None:
         return fault
-    prefetched, states = _prefetched(prefetch)
+    prefetched = _Prefetched(prefetch, hook)
     return HookRequest(
         hook=called,
         hook_instance=document["hookInstance"],
@@ -134,11 +180,16 @@ def parse_hook_request(body: bytes, hook: str, default_version: CrdVersion = NEW
         fhir_server=document.get("fhirServer"),
         orders=_orders(draft, body, called),
         named=_named(context, called),
-        resources=(*(one for one in draft if not _is_asked_about(one.resource, called)), *prefetched),
-        as_written=_orders_as_written(prefetched, body) if called.writes_on_chart else {},
-        prefetch_state=states,
-        shown=frozenset(_resource_type(one.resource) for one in prefetched),
-        configuration=_configuration(extension.get("davinci-crd.configuration")),
+        resources=(*(one for one in draft if not _is_asked_about(one.resource, called)), *prefetched.resources),
+        as_written=_orders_as_written(prefetched.resources, body, hook) if called.writes_on_chart else {},
+        prefetch_state=prefetched.states,
+        shown=frozenset(prefetched.shown),
+        configuration=_configuration(
+            extension.get("davinci-crd.configuration"), client.cards if client is not None else {}
+        ),
+        access=_access(document),
+        next_pages=tuple(prefetched.pages),
+        closed=frozenset(prefetched.closed),
     )
 
 
@@ -150,6 +201,20 @@ def hook_called(body: bytes) -> str:
         return "order-sign"
     named = document.get("hook") if isinstance(document, dict) else None
     return named if isinstance(named, str) and named in HOOKS else "order-sign"
+
+
+def _access(document: Mapping[str, Any]) -> FhirAccess | None:
+    """Where and with which token the chart can be read back; None where the call gives no server, or a token that is
+    none (CDS Hooks 2.0, Passing the Access Token: token_type is Bearer)."""
+    server, authorization = document.get("fhirServer"), document.get("fhirAuthorization")
+    if not isinstance(server, str):
+        return None
+    if not isinstance(authorization, dict):
+        return FhirAccess(server)
+    token, kind = authorization.get("access_token"), authorization.get("token_type", "Bearer")
+    if not is_token(token) or not isinstance(kind, str) or kind.lower() != "bearer":
+        return None
+    return FhirAccess(server, token)
 
 
 # -- the extensions of CRD -------------------------------------------------------------------------------
@@ -168,14 +233,15 @@ def _version(requested: Any, default: CrdVersion) -> CrdVersion | Problem:
     return Problem("not-supported", where, "not a version of CRD that is answered in here", fix)
 
 
-def _configuration(sent: Any) -> Configuration:
+def _configuration(sent: Any, preferred: Mapping[str, bool | int]) -> Configuration:
     """Obeys what makes sense and passes over the rest (CRD 2.2, dev-6, dev-14, dev-15, dev-17)."""
-    if not isinstance(sent, dict):
-        return Configuration()
-    limit = sent.get("max-cards")
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        limit = DEFAULT_MAX_CARDS
-    return Configuration(frozenset(code for code, value in sent.items() if value is False), limit)
+    chosen: dict[str, Any] = dict(preferred)
+    for code, value in sent.items() if isinstance(sent, dict) else ():
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if whole if code == "max-cards" else isinstance(value, bool):
+            chosen[code] = value
+    limit = chosen.pop("max-cards", DEFAULT_MAX_CARDS)
+    return Configuration(frozenset(code for code, value in chosen.items() if value is False), limit)
 
 
 # -- the draft -------------------------------------------------------------------------------------------
@@ -250,11 +316,11 @@ def _orders(draft: list[Given], body: bytes, hook: Hook) -> tuple[DraftOrder, ..
     return tuple(DraftOrder(draft[n].where, draft[n].resource, echoes.get(n, draft[n].resource)) for n in places)
 
 
-def _orders_as_written(prefetched: list[Given], body: bytes) -> dict[str, Any]:
+def _orders_as_written(prefetched: list[Given], body: bytes, hook: str) -> dict[str, Any]:
     """The orders of the chart by where they stand, with the digits of the body, if a float would lose some."""
     if not any(_is_order(one.resource) and _holds_float(one.resource) for one in prefetched):
         return {}
-    found, _ = _prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"])
+    found = _Prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"], hook).resources
     return {one.where: one.resource for one in found if _is_order(one.resource)}
 
 
@@ -309,21 +375,41 @@ def _prefetch_fault(prefetch: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _prefetched(prefetch: dict[str, Any]) -> tuple[list[Given], dict[str, PrefetchState]]:
+class _Prefetched:
     """All resources under all keys, and how each key's look-up went, by the type that the key stands for."""
-    found: list[Given] = []
-    states: dict[str, PrefetchState] = {}
-    for key, value in prefetch.items():
-        before = len(found)
-        failed, partial = _collect(f"prefetch.{key}", value, found)
-        state: PrefetchState = "given" if len(found) > before else "empty"
-        if failed or partial:
-            state = "failed" if failed else "partial"
-        resource_type = type_of(key)
-        if value is not None and not _answers(value, resource_type, found[before:]):
+
+    def __init__(self, prefetch: dict[str, Any], hook: str) -> None:
+        self.resources: list[Given] = []
+        self.states: dict[str, PrefetchState] = {}
+        self.shown: set[str] = set()
+        self.closed: set[str] = set()
+        self.pages: list[NextPage] = []
+        for key, value in prefetch.items():
+            self._add(key, value, searched_type(key, hook))
+
+    def _add(self, key: str, value: Any, resource_type: str | None) -> None:
+        came = _came(f"prefetch.{key}", value)
+        self.resources.extend(came.resources)
+        if came.failed or not came.resources:
+            self.closed.add(key)
+        if resource_type is None:
+            return  # certain resources by their ids: that the others were looked up does not follow
+        state = came.state
+        if value is not None and not _answers(value, resource_type, came.resources):
             state = "failed"  # what stands there is no answer to the look-up
-        states[resource_type] = max(state, states.get(resource_type, "empty"), key=_WORST_LAST.index)
-    return found, states
+        shown = {_resource_type(one.resource) for one in came.resources}
+        self.shown |= shown
+        self._worse(resource_type, state)
+        pages = [*came.next_pages, ""] if came.short else came.next_pages  # "": nobody knows where
+        if pages:
+            cuts = frozenset(shown | {resource_type})
+            self.pages.extend(NextPage(Query(resource_type, page=url), cuts) for url in pages)
+            for one in cuts:
+                self._worse(one, "partial")
+
+    def _worse(self, resource_type: str, state: PrefetchState) -> None:
+        before = self.states.get(resource_type, "empty")
+        self.states[resource_type] = max(state, before, key=_WORST_LAST.index)
 
 
 def _answers(value: dict[str, Any], resource_type: str, brought: list[Given]) -> bool:
@@ -341,9 +427,82 @@ def _answers(value: dict[str, Any], resource_type: str, brought: list[Given]) ->
 _WORST_LAST: list[PrefetchState] = ["empty", "given", "partial", "failed"]
 
 
-def _collect(where: str, value: Any, found: list[Given]) -> tuple[bool, bool]:
-    """Add a prefetch value's resources to `found`; whether its look-up failed, and whether it is cut off."""
-    failed = partial = False
+class _ReadBack:
+    """What readings add to a call."""
+
+    def __init__(self, request: HookRequest) -> None:
+        self.request = request
+        self.resources: list[Given] = []
+        self.states: dict[str, PrefetchState] = dict(request.prefetch_state)
+        self.unread: dict[str, str] = dict(request.unread)
+        self.pages: list[NextPage] = list(request.next_pages)
+        self.asked: frozenset[str] = frozenset()
+
+    def add(self, reading: Reading) -> None:
+        query = reading.query
+        self.asked |= frozenset(query.marks)
+        failed, partial = False, False
+        for number, page in enumerate(reading.pages, start=1):
+            came = _came(f"fhirServer.{query.resource_type}" + (f".page{number}" if number > 1 else ""), page)
+            self.resources.extend(came.resources)
+            failed = failed or came.failed
+            # of the last page: the others were followed. What one page counts is for all of them together
+            partial = bool(came.next_pages) or (came.short and len(reading.pages) == 1 and query.page is None)
+        told = f"the EHR was asked for {query.resource_type} and {reading.fault}" if reading.fault else None
+        if query.page is not None:
+            self._page(query, failed or partial or told is not None, told)
+        elif query.ids:
+            if told is not None:
+                self.unread[query.resource_type] = told
+        else:
+            self._search(query.resource_type, failed, partial, reading, told)
+
+    def _search(self, kind: str, failed: bool, partial: bool, reading: Reading, told: str | None) -> None:
+        state: PrefetchState = "given" if self._holds(kind) else "empty"
+        if failed or not reading.pages:
+            state = "failed"
+        elif partial or told is not None:
+            state = "partial"
+        self.states[kind] = state
+        if told is not None:
+            self.unread[kind] = told
+
+    def _holds(self, kind: str) -> bool:
+        return any(_resource_type(one.resource) == kind for one in self.resources)
+
+    def _page(self, query: Query, cut: bool, told: str | None) -> None:
+        """The types that the page was missing for are whole once none of their pages is missing any more."""
+        for page in [one for one in self.pages if one.query == query]:
+            if cut:
+                self.unread.update(dict.fromkeys(page.cuts, told) if told else {})
+                continue
+            self.pages.remove(page)
+            for kind in page.cuts:
+                if self.states.get(kind) == "partial" and not any(kind in one.cuts for one in self.pages):
+                    self.states[kind] = "given"
+
+
+class _Came(NamedTuple):
+    """What stands in one value of prefetch, or in one body that was read."""
+
+    resources: list[Given]
+    failed: bool
+    short: bool  # counts more than it holds, and names no page where the rest is
+    next_pages: list[str]
+
+    @property
+    def state(self) -> PrefetchState:
+        if self.failed:
+            return "failed"
+        if self.next_pages or self.short:
+            return "partial"
+        return "given" if self.resources else "empty"
+
+
+def _came(where: str, value: Any) -> _Came:
+    """The resources of a resource or Bundle; whether its look-up failed, and which pages are missing."""
+    found: list[Given] = []
+    failed, short, pages = False, False, []
     waiting = [Given(where, value)] if value is not None else []
     while waiting:
         one = waiting.pop()
@@ -358,12 +517,15 @@ def _collect(where: str, value: Any, found: list[Given]) -> tuple[bool, bool]:
                 if not isinstance(entries, list):
                     failed = True
                     continue
-                # pages are not fetched here: what lies on the next one is not known
-                partial = partial or _is_cut_off(one.resource, entries)
+                after = page_after(one.resource)
+                if after is not None:
+                    pages.append(after)
+                elif _is_short(one.resource, entries):
+                    short = True
                 waiting.extend(_given(one.where, n, entries[n]) for n in reversed(range(len(entries))))
             case _:
                 found.append(one)
-    return failed, partial
+    return _Came(found, failed, short, pages)
 
 
 def _is_failure(outcome: dict[str, Any]) -> bool:
@@ -374,10 +536,8 @@ def _is_failure(outcome: dict[str, Any]) -> bool:
     return not all(isinstance(one, dict) and one.get("severity") == "information" for one in issues)
 
 
-def _is_cut_off(bundle: dict[str, Any], entries: list[Any]) -> bool:
-    """Whether more was found than the Bundle holds: it has a next page, or counts more matches than entries."""
-    if any(str(one.get("relation")).strip().lower() == "next" for one in objects_in(bundle.get("link"))):
-        return True
+def _is_short(bundle: dict[str, Any], entries: list[Any]) -> bool:
+    """Whether a Bundle counts more matches than it holds."""
     total = bundle.get("total")
     return isinstance(total, int) and total > sum(_is_match(one) for one in entries)
 

@@ -80,11 +80,15 @@ def _networks(found: Resource, record: Record, on: date) -> Iterator[Mapping[str
     if found.get("resourceType") == "Practitioner":
         roles = [one for one in record.of_type("PractitionerRole") if record.resolve(one.get("practitioner")) is found]
     for role in roles:
-        if role.get("resourceType") != "PractitionerRole" or role.get("active") is False or _ended(role, on):
-            continue
-        for extension in objects_in(role.get("extension")):
-            if extension.get("url") == NETWORK_REFERENCE:
-                yield from objects_in(extension.get("valueReference"))
+        if role.get("resourceType") == "PractitionerRole" and not _ended(role, on):
+            yield from networks_of(role)
+
+
+def networks_of(role: Resource) -> Iterator[Mapping[str, Any]]:
+    """References to the networks of a PractitionerRole; none of a role that was given up."""
+    for extension in objects_in(role.get("extension")) if role.get("active") is not False else ():
+        if extension.get("url") == NETWORK_REFERENCE:
+            yield from objects_in(extension.get("valueReference"))
 
 
 def _ended(role: Resource, on: date) -> bool:

@@ -65,14 +65,15 @@ def _appointments(request: HookRequest) -> Scope:
     chart = _orders_of_chart(request)
     found: dict[str, DraftOrder] = {}
     for appointment in request.orders:
-        keys = [_key(text, request) for text in _based_on(appointment.resource)]
+        keys = [_key(text, request) for text in based_on(appointment.resource)]
         behind = [chart[key] for key in keys if key in chart]
         for one in behind or [appointment]:
             found.setdefault(own_reference(one.resource), one)
     return Scope(tuple(found.values()), frozenset(found), of_chart=True)
 
 
-def _based_on(appointment: Mapping[str, Any]) -> Iterator[str]:
+def based_on(appointment: Mapping[str, Any]) -> Iterator[str]:
+    """The references of an appointment to the orders that it is for."""
     for reference in objects_in(appointment.get("basedOn")):
         text = literal_reference(reference)
         if text:

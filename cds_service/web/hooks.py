@@ -9,12 +9,14 @@ from datetime import datetime
 from flask import Blueprint, Response, abort, request
 
 from cds_service.crd.answer import HookResponse, answer, render
+from cds_service.crd.clients import Client
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.web.problems import refusal
+from cds_service.web.read_back import ReadBack
 
 _PIECE = 1 << 16
 _LOG = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ def hooks(
     public_url: str | None,
     max_body: int,
     business_hours: BusinessHours,
+    read_back: ReadBack,
+    client_of: Callable[[str | None], Client | None],
 ) -> Blueprint:
     """The hook routes. `services` tells the hook of each service id, as discovery announces them.
 
@@ -45,15 +49,18 @@ def hooks(
         if service not in services:
             fix = f"the services are {', '.join(services)}"
             return refusal(Problem("not-found", f"/cds-services/{service}", "no such service", fix))
+        deadline = read_back.deadline()
         try:
             body = _body(max_body)
         except BodyUnreadable:
             fix = "send it whole, with a right Content-Length or well-formed chunks"
             return refusal(Problem("invalid", "body", "could not be read to its end", fix, "structure"))
-        asked = parse_hook_request(body, services[service], version)
+        asked = parse_hook_request(body, services[service], version, client_of)
         if isinstance(asked, Problem):
             return refusal(asked)
-        response = answer(asked, catalogue, now(), new_id, policy_page, business_hours)
+        asked_at = now()
+        asked = read_back.completed(asked, catalogue, asked_at, deadline)
+        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours)
         if isinstance(response, Problem):
             return refusal(response)
         _log_faults(response)

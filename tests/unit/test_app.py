@@ -40,6 +40,17 @@ def test_a_broken_folder_refuses_the_start_with_every_fault(tmp_path: Path) -> N
     assert len(refused.value.problems) == len(told.splitlines())
 
 
+def test_a_broken_registry_refuses_the_start_with_every_fault(tmp_path: Path) -> None:
+    registry = tmp_path / "clients.json"
+    registry.write_text('{"clients": [{"id": "general"}, 7]}')
+    with pytest.raises(StartRefused) as refused:
+        create_app(settings(CDS_CLIENTS=str(registry)))
+    assert [one.where for one in refused.value.problems] == [
+        "clients.json: clients[0].fhir",
+        "clients.json: clients[1]",
+    ]
+
+
 def test_an_unknown_disabled_policy_refuses_the_start() -> None:
     with pytest.raises(StartRefused, match="acme-nothing"):
         create_app(settings(CDS_DISABLED_POLICIES="acme-nothing"))

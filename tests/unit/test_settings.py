@@ -36,9 +36,12 @@ def test_an_empty_environment_serves_the_shipped_policies_and_requires_authentic
     assert settings.max_body < 10_000_000
     assert settings.public_url is None
     assert settings.disabled_policies == frozenset()
+    assert settings.clients is None
 
 
 def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
+    registry = tmp_path / "clients.json"
+    registry.write_text("{}")
     settings = chosen(
         CDS_CLIENT_AUTH="off",
         CDS_PUBLIC_URL="https://cds.example.org/base/",
@@ -49,6 +52,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_DEFAULT_CRD_VERSION="2.2",
         CDS_HOOK_BUDGET="3",
         CDS_DISABLED_POLICIES="acme-cpap, acme-bed",
+        CDS_CLIENTS=str(registry),
         CDS_MAX_BODY="2048",
     )
     assert settings == Settings(
@@ -61,6 +65,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         default_crd_version="2.2",
         hook_budget=3.0,
         disabled_policies=frozenset({"acme-cpap", "acme-bed"}),
+        clients=registry.resolve(),
         max_body=2048,
     )
     assert settings.time_zone.key == "America/Chicago"
@@ -92,6 +97,8 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_HOOK_BUDGET", "5.1"),
         ("CDS_HOOK_BUDGET", "nan"),
         ("CDS_HOOK_BUDGET", "soon"),
+        ("CDS_CLIENTS", "no/such/file"),
+        ("CDS_CLIENTS", "."),
         ("CDS_MAX_BODY", "8 MB"),
         ("CDS_MAX_BODY", "-1"),
         ("CDS_MAX_BODY", "0"),

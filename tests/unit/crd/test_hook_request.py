@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from cds_service.crd.clients import Client
 from cds_service.crd.envelope import MAX_DEPTH
 from cds_service.crd.hook_request import HookRequest, hook_called, parse_hook_request
 from cds_service.crd.orders import ORDER_TYPES
@@ -320,6 +321,16 @@ def test_configuration_that_makes_no_sense_changes_nothing(sent: Any) -> None:
     configuration = parsed(call(extension={"davinci-crd.configuration": sent})).configuration
     assert configuration.wants("guideline")
     assert configuration.max_cards == 10
+
+
+def test_what_a_registered_client_prefers_holds_where_its_call_is_silent() -> None:
+    general = Client("general", frozenset(), cards={"guideline": False, "claim": False, "max-cards": 2})
+    sent = {"davinci-crd.configuration": {"claim": True, "max-cards": "many"}}
+    request = parse_hook_request(orjson.dumps(call(extension=sent)), "order-sign", client_of=lambda server: general)
+    assert isinstance(request, HookRequest)
+    assert not request.configuration.wants("guideline")
+    assert request.configuration.wants("claim")
+    assert request.configuration.max_cards == 2
 
 
 # -- prefetch ---------------------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ def called(hook: str, context: dict[str, Any], *chart: Any, catalogue: Any = Non
         "prefetch": {
             "patient": {"resourceType": "Patient", "id": "p1"},
             "coverage": bundle(coverage()),
+            # on the hooks that name their orders `deviceRequests` asks for those alone
             "deviceRequests": bundle(*chart),
+            "patientDeviceRequests": bundle(*chart),
             "observations": None,
             "documentReferences": None,
             "conditions": None,
