@@ -37,7 +37,10 @@ def discovery(catalogue: NeedsTypes) -> dict[str, Any]:
 
 
 def _service(hook: Hook, catalogue: NeedsTypes) -> dict[str, Any]:
-    switches = [*((_COVERAGE_INFO, _UNSOLICITED) if hook.writes else ()), *(one for one in _CARDS if one[0] in hook.cards)]
+    switches = [
+        *((_COVERAGE_INFO, _UNSOLICITED) if hook.writes else ()),
+        *(one for one in _CARDS if one[0] in hook.cards),
+    ]
     return {
         "hook": hook.name,
         "id": hook.service,
