@@ -26,16 +26,17 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """One command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(**settings),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """One command to its end. A store that it opens stands in no checkout."""
+    with tempfile.TemporaryDirectory() as room:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=environment(**{"CDS_DATABASE_URL": f"sqlite:///{room}/cds.sqlite", **settings}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 @dataclass(frozen=True)
