@@ -65,7 +65,7 @@ def answered(document: dict[str, Any], *earlier_ones: Assertion) -> HookResponse
     request = parse_hook_request(orjson.dumps(document), "order-sign")
     assert isinstance(request, HookRequest)
     held = {one.id: one for one in earlier_ones}
-    found = answer(request, FakeCatalogue(), ASKED_AT, numbered_ids(), str, held)
+    found = answer(request, FakeCatalogue(), ASKED_AT, numbered_ids(), str, earlier=held)
     assert isinstance(found, HookResponse)
     return found
 
