@@ -13,8 +13,8 @@ from flask import Flask
 from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
 from cds_service.adapters.ehr import Ehr, ehr_of
-from cds_service.crd.clients import Clients
 from cds_service.adapters.store.store import Store, StoreAway
+from cds_service.crd.clients import Clients
 from cds_service.crd.discovery import discovery as announcement
 from cds_service.crd.feedback import Feedback
 from cds_service.crd.hooks import HOOKS
