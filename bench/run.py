@@ -10,6 +10,7 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -130,7 +131,8 @@ def growing_policies(body: bytes, definitions: list[Definition]) -> None:
 
 def through_http(body: bytes, answer_size: int) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
-    env |= {"CDS_CLIENT_AUTH": "off"}
+    room = tempfile.TemporaryDirectory()
+    env |= {"CDS_CLIENT_AUTH": "off", "CDS_DATABASE_URL": f"sqlite:///{room.name}/cds.sqlite"}
     service = (sys.executable, "-m", "cds_service.cli", "serve", "--port", "0", "--workers", "1")
     floor = (sys.executable, str(Path(__file__).with_name("floor.py")), str(answer_size))
     print(f"\nThrough HTTP, one worker, {CONNECTIONS} connections, {CALLS} calls")

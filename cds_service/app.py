@@ -13,8 +13,10 @@ from flask import Flask
 from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
 from cds_service.adapters.ehr import Ehr, ehr_of
+from cds_service.adapters.store.store import Store, StoreAway
 from cds_service.crd.clients import Clients
 from cds_service.crd.discovery import discovery as announcement
+from cds_service.crd.feedback import Feedback
 from cds_service.crd.hooks import HOOKS
 from cds_service.crd.queries import FhirAccess
 from cds_service.crd.versions import NEWEST, version_named
@@ -26,6 +28,7 @@ from cds_service.policy.plan import Policy
 from cds_service.settings import Settings
 from cds_service.web.definitions import definitions
 from cds_service.web.discovery import discovery
+from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
 from cds_service.web.problems import refuse_in_one_shape
@@ -102,6 +105,8 @@ def create_app(
     now = now or clock(settings)
     year = now().year
     working_days.prepare((year - 1, year, year + 1))  # now, so that no call waits for it
+    store = Store(settings.database_url)
+    store.open()  # what is wrong with it is in the log and in /readyz: hooks are answered all the same
     announced = announcement(policies.catalogue)
     services = {hook.service: hook.name for hook in HOOKS.values()}
     version = version_named(settings.default_crd_version) or NEWEST
@@ -112,7 +117,7 @@ def create_app(
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     refuse_in_one_shape(app, settings.max_body)
-    app.register_blueprint(health(len(policies.catalogue.policies)))
+    app.register_blueprint(health(len(policies.catalogue.policies), store.trouble))
     app.register_blueprint(discovery(announced))
     ids = new_id or (lambda: str(uuid.uuid4()))
 
@@ -132,8 +137,21 @@ def create_app(
             settings.business_hours,
             read_back,
             clients.of_server,
+            store,
         )
     )
+    app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app
+
+
+def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:
+    def keep(given: Sequence[Feedback], service: str, moment: datetime) -> str | None:
+        try:
+            store.keep_feedback(given, service, moment)
+        except StoreAway as away:
+            return str(away)
+        return None
+
+    return keep

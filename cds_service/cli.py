@@ -11,7 +11,16 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 
-from cds_service.commands import check, explain, new_policy, policy_diff, policy_list, policy_show, serve
+from cds_service.commands import (
+    check,
+    explain,
+    feedback_report,
+    new_policy,
+    policy_diff,
+    policy_list,
+    policy_show,
+    serve,
+)
 from cds_service.commands.printing import FAULT, report
 from cds_service.settings import SETTINGS, settings_from_environment
 
@@ -41,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="cds-service", description="A payer's prior-authorization determination, as CDS Hooks answers."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('cds-service')}")
-    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy | new-policy")
+    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy | new-policy | feedback")
 
     serving = commands.add_parser(
         "serve",
@@ -98,7 +107,19 @@ def _parser() -> argparse.ArgumentParser:
     about = "What the policies say, in words: for those who hold the payer's document beside it."
     policy = commands.add_parser("policy", help="list, show and compare policies", description=about)
     _add_policy_commands(policy.add_subparsers(required=True, metavar="list | show | diff"))
+
+    about = "What clinicians did with the cards that were sent: taken, or set aside, and why."
+    feedback = commands.add_parser("feedback", help="say what became of the cards that were sent", description=about)
+    _add_feedback_commands(feedback.add_subparsers(required=True, metavar="report"))
     return parser
+
+
+def _add_feedback_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "Count the cards sent, accepted and set aside, by policy, kind of card and reason."
+    reporting = commands.add_parser("report", help="rates by policy, kind of card and reason", description=about)
+    reporting.add_argument("--since", type=_day, metavar="DATE", help="only of cards sent on this day or later")
+    reporting.add_argument("--json", action="store_true", help="print JSON")
+    reporting.set_defaults(command=feedback_report.run)
 
 
 def _add_policy_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

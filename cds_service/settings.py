@@ -40,6 +40,7 @@ class Settings:
     disabled_policies: frozenset[str]
     clients: Path | None  # the client registry
     max_body: int  # bytes
+    database_url: str  # sqlite:/// and an absolute path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ SETTINGS = (
     Setting("CDS_HOOK_BUDGET", "4.5", "seconds within which a hook is answered; above 0, at most 5"),
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
     Setting("CDS_CLIENTS", "none", "file of the client registry: whose FHIR servers may be read, and what they prefer"),
+    Setting("CDS_DATABASE_URL", "sqlite:///var/cds.sqlite", "where answers are remembered and feedback is kept"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -104,6 +106,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         disabled_policies=read("CDS_DISABLED_POLICIES", _ids, frozenset()),
         clients=read("CDS_CLIENTS", _file, None),
         max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
+        database_url=read("CDS_DATABASE_URL", _database_url, _database_url(_DEFAULTS["CDS_DATABASE_URL"])),
     )
     return (None if problems else settings), problems
 
@@ -205,6 +208,20 @@ def _hook_budget(text: str) -> float:
 
 def _ids(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
+
+
+def _database_url(text: str) -> str:
+    # never quoted: such an address can hold a password
+    prefix = "sqlite:///"
+    fix = "write sqlite:/// and the path of a file, such as sqlite:////srv/cds/cds.sqlite"
+    path = text.removeprefix(prefix)
+    if not text.startswith(prefix):
+        raise _Wrong("not the address of an SQLite file, the one kind of database that is served so far", fix)
+    if not path or path == ":memory:" or "?" in path:
+        raise _Wrong("not the path of a file: workers share the database, and nothing is to be lost with one", fix)
+    if Path(path).is_dir():
+        raise _Wrong("a folder, not a file", fix)
+    return f"{prefix}{Path(path).absolute()}"
 
 
 def _max_body(text: str) -> int:

@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,16 +26,17 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """One command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(**settings),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """One command to its end. A store that it opens stands in no checkout."""
+    with tempfile.TemporaryDirectory() as room:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=environment(**{"CDS_DATABASE_URL": f"sqlite:///{room}/cds.sqlite", **settings}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class LiveServer:
     @contextmanager
     def started(cls, *arguments: str, **settings: str) -> Iterator[LiveServer]:
         command = [*COMMAND, "serve", "--port", "0", "--workers", "1", *arguments]
-        env = environment(CDS_CLIENT_AUTH="off", **settings)
+        room = tempfile.TemporaryDirectory()
+        own = {"CDS_CLIENT_AUTH": "off", "CDS_DATABASE_URL": f"sqlite:///{room.name}/cds.sqlite"}
+        env = environment(**{**own, **settings})
         process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
@@ -69,6 +73,7 @@ class LiveServer:
         finally:
             process.terminate()
             process.wait(timeout=30)
+            room.cleanup()
 
     def get(self, path: str) -> Reply:
         return self.send("GET", path)

@@ -10,13 +10,16 @@ from typing import Any, Protocol
 
 import orjson
 
-from cds_service.crd.cards import Showing, cards
+from cds_service.crd.authorizations import Asked, on_file
+from cds_service.crd.cards import Card, Showing, cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.coverage_information import Manner
 from cds_service.crd.hook_request import HookRequest
+from cds_service.crd.memory import NOTHING_KEPT, Assertion, Authorization, Kept, patient_digest, to_keep
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
 from cds_service.crd.performer import performer_of
 from cds_service.crd.requester import requester_of
+from cds_service.crd.satisfied import asks_for_authorization, settled
 from cds_service.crd.scope import Scope, scope_of
 from cds_service.crd.statements import (
     Silence,
@@ -37,6 +40,8 @@ from cds_service.policy.order_line import OrderLine
 from cds_service.policy.payers import Payer
 from cds_service.policy.plan import Policy
 
+_NOTHING_EARLIER: Mapping[str, Assertion] = {}
+
 
 class HoldsPolicies(Protocol):
     """What an answer reads of a catalogue."""
@@ -54,10 +59,11 @@ class HoldsPolicies(Protocol):
 class HookResponse:
     """What goes back: cards, system actions; and what they were made from, for those who keep or explain it."""
 
-    cards: tuple[Mapping[str, Any], ...]
+    cards: tuple[Card, ...]
     system_actions: tuple[Mapping[str, Any], ...]
     statements: tuple[Statement, ...]
     primary: bool = True
+    kept: Kept = NOTHING_KEPT
 
 
 def answer(
@@ -67,10 +73,12 @@ def answer(
     new_id: Callable[[], str],
     link: Callable[[str], str],
     business_hours: BusinessHours = STANDARD_HOURS,
+    earlier: Mapping[str, Assertion] = _NOTHING_EARLIER,
 ) -> HookResponse | Problem:
     """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
     `asked_at` is the instant of the call in the service's zone; `link` gives the address of our page of a policy.
+    `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py).
     """
     hook = request.hook
     scope = scope_of(request)
@@ -89,20 +97,31 @@ def answer(
     coverages = coverages_of(answered, record, catalogue.payers, asked_at.date(), no_coverage)
     if isinstance(coverages, Problem):
         return coverages
-    call = _Call(request, catalogue, record, lines, scope, asked_at, not_looked_up, business_hours)
-    statements = tuple(
-        _state(call, line, coverage, assertion_id(line.order, coverage, new_id))
+    patient = patient_digest(request.fhir_server, request.patient_id)
+    call = _Call(request, catalogue, record, lines, scope, asked_at, not_looked_up, business_hours, patient, earlier)
+    said = [
+        _say(call, line, one, coverages[line.reference], new_id)
         for line in answered
-        for coverage in coverages[line.reference]
-    )
+        for one in coverages[line.reference]
+    ]
+    statements = tuple(statement for statement, _ in said)
     actions = hook.writes and request.configuration.wants("coverage-info")
     manner = Manner(request.crd_version, asks=hook.primary)
+    sent = cards(statements, Showing.of(request, scope.unread), new_id, link)
+    # where nothing is written, no id goes out under which it could be found again
+    remembered = statements if hook.writes and _in_earnest(request) else ()
     return HookResponse(
-        cards=cards(statements, Showing.of(request, scope.unread), new_id, link),
+        cards=sent,
         system_actions=system_actions(statements, asked_at.date(), manner) if actions else (),
         statements=statements,
         primary=hook.primary,
+        kept=to_keep(remembered, sent, patient, [held for _, held in said if held is not None]),
     )
+
+
+def _in_earnest(request: HookRequest) -> bool:
+    """CRD 2.2, found-35: who asks "what if" is told of no authorization, and what is said then is not remembered."""
+    return request.configuration.wants("unsolicited-determ")
 
 
 def _unread(record: Record, request: HookRequest) -> dict[str, str]:
@@ -138,6 +157,8 @@ class _Call:
     asked_at: datetime
     not_looked_up: Mapping[str, str]
     business_hours: BusinessHours
+    patient: str  # a digest
+    earlier: Mapping[str, Assertion]
 
     def chart_beside(self, line: DraftLine) -> Record:
         """The chart that an order is judged against: an order that came with the chart is no evidence for itself."""
@@ -158,6 +179,31 @@ class _Call:
     def draft_beside(self, line: DraftLine) -> tuple[OrderLine, ...]:
         """The other orders of the draft. Orders that came with the chart stand in the chart."""
         return () if self.scope.of_chart else tuple(one.line for one in self.lines if one is not line)
+
+
+def _say(
+    call: _Call, line: DraftLine, coverage: OrderCoverage, beside: Sequence[OrderCoverage], new_id: Callable[[], str]
+) -> tuple[Statement, Authorization | None]:
+    """What is said of an order under a coverage, and the authorization that satisfies, if one does."""
+    of_others = [one.id for one in call.earlier.values() if not _is_of(one, call.patient, coverage)]
+    identity = assertion_id(line.order, coverage, new_id, of_others)
+    statement = _state(call, line, coverage, identity)
+    if not _in_earnest(call.request) or not asks_for_authorization(statement):
+        return statement, None
+    found = on_file(_asked(call, line, coverage, beside), call.record, call.earlier.get(identity))
+    return settled(statement, found), found.authorization
+
+
+def _is_of(assertion: Assertion, patient: str, coverage: OrderCoverage) -> bool:
+    # a coverage that cannot be read, or has no payer here, contradicts nothing
+    return assertion.patient == patient and (coverage.payer is None or assertion.payer == coverage.payer.id)
+
+
+def _asked(call: _Call, line: DraftLine, coverage: OrderCoverage, beside: Sequence[OrderCoverage]) -> Asked:
+    alone = not any(one.payer == coverage.payer for one in beside if one is not coverage)
+    states = call.request.prefetch_state
+    looked_up = frozenset(kind for kind, state in states.items() if state in ("given", "empty"))
+    return Asked(line, coverage, call.asked_at.date(), alone, looked_up)
 
 
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:

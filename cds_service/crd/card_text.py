@@ -74,7 +74,8 @@ def _criteria_words(determinations: Sequence[Determination]) -> str:
         return "excluded as ordered"
     statuses: dict[str, Status] = {}
     for one in determinations:
-        for child in _root_children(one):
+        # what is authorized waits for no criterion
+        for child in _root_children(one) if one.pa_needed != "satisfied" else ():
             statuses[child.id] = max(statuses.get(child.id, child.status), child.status, key=_WORST_LAST.index)
     total = len(statuses)
     if not total:

@@ -24,7 +24,14 @@ from cds_service.crd.statements import Statement
 from cds_service.crd.versions import CrdVersion
 from cds_service.policy.model import Advice, Determination, Status, Suggestion
 
-Card = dict[str, Any]
+
+class Card(dict[str, Any]):
+    """A card as it goes out; `policies` are the canonicals of those that it speaks for."""
+
+    __slots__ = ("policies",)
+
+    policies: tuple[str, ...]
+
 
 _LONGEST_NOTE = 1200
 _DISPLAYS = {"guideline": "Guideline", "claim": "Claim", "clinical-reminder": "Clinical Reminder"}
@@ -100,11 +107,14 @@ def _in_version(card: Card, version: CrdVersion) -> Card:
         orders if version.plain_associated_resource else [{"reference": one} for one in orders]
     )
     topic = {"system": version.card_types, **source["topic"]}
-    return {**card, "source": {**source, "topic": topic}, "extension": extension}
+    written = Card({**card, "source": {**source, "topic": topic}, "extension": extension})
+    written.policies = card.policies
+    return written
 
 
 def _with_ids(card: Card, new_id: Callable[[], str]) -> Card:
-    numbered = {"uuid": new_id(), **card}
+    numbered = Card({"uuid": new_id(), **card})
+    numbered.policies = card.policies
     if "suggestions" in card:
         numbered["suggestions"] = [{"uuid": new_id(), **one} for one in card["suggestions"]]
     return numbered
@@ -138,6 +148,9 @@ def _criteria_card(group: Sequence[Said], link: Callable[[str], str]) -> Card:
 
 def _wants_attention(determination: Determination) -> bool:
     """Something is missing, or the order as written is excluded. Never 'critical': CRD, resp-1 and resp-2."""
+    if determination.pa_needed == "satisfied":
+        # the payer has said yes: what its criteria still ask is nobody's to do now
+        return determination.covered != "covered" or bool(determination.exclusions)
     root = determination.root
     lacking = (one for one in determination.documents if one.counts and one.status not in _NOTHING_LACKING)
     return (
@@ -156,13 +169,15 @@ def _card(topic: str, payer_name: str, line: str, text: str, said: Sequence[Said
     orders = dict.fromkeys(one.order for one in said)
     coding = {"code": topic, "display": _DISPLAYS[topic]}
     cautions = dict.fromkeys(one.determination.caution for one in said if one.determination.caution)
-    return {
-        "summary": shortened(plain(line), LONGEST_SUMMARY),
-        "detail": "\n\n".join([text, *map(escaped, cautions)]),
-        "indicator": "warning" if any(one.determination.urgent for one in said) else "info",
-        "source": {"label": plain(payer_name), "topic": coding},
-        "extension": {"davinci-crd.associated-resource": list(orders)},
-    }
+    card = Card(
+        summary=shortened(plain(line), LONGEST_SUMMARY),
+        detail="\n\n".join([text, *map(escaped, cautions)]),
+        indicator="warning" if any(one.determination.urgent for one in said) else "info",
+        source={"label": plain(payer_name), "topic": coding},
+        extension={"davinci-crd.associated-resource": list(orders)},
+    )
+    card.policies = tuple(dict.fromkeys(one.determination.policy for one in said))
+    return card
 
 
 # -- suggestions ------------------------------------------------------------------------------------------

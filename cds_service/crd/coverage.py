@@ -160,13 +160,7 @@ class _Coverages:
 
     def payors(self, coverage: Resource) -> Iterator[_Payor]:
         for reference in objects_in(coverage.get("payor")):
-            resolved = self.record.resolve(reference, within=coverage) or {}
-            identifiers = [*objects_in(reference.get("identifier")), *objects_in(resolved.get("identifier"))]
-            names = (reference.get("display"), resolved.get("name"))
-            yield _Payor(
-                names=frozenset(fold(one) for one in names if isinstance(one, str)) - {""},
-                identifiers=frozenset(_system_and_value(one) for one in identifiers),
-            )
+            yield _payor(reference, coverage, self.record)
 
     def problem(self, not_looked_up: Mapping[str, str]) -> Problem:
         if self.of_other_payers:
@@ -190,6 +184,31 @@ class _Payor:
 
     names: frozenset[str]
     identifiers: frozenset[tuple[str, str]]
+
+
+def _payor(reference: Mapping[str, Any], within: Resource, record: Record) -> _Payor:
+    resolved = record.resolve(reference, within=within) or {}
+    identifiers = [*objects_in(reference.get("identifier")), *objects_in(resolved.get("identifier"))]
+    names = (reference.get("display"), resolved.get("name"))
+    return _Payor(
+        names=frozenset(fold(one) for one in names if isinstance(one, str)) - {""},
+        identifiers=frozenset(_system_and_value(one) for one in identifiers),
+    )
+
+
+def is_payer_of(coverage: OrderCoverage, insurer: object, within: Resource, record: Record) -> bool | None:
+    """Whether an insurer (a Reference of `within`) is the payer of the coverage; None where it cannot be read.
+
+    An insurer that goes by the name of a programme is the payer for that programme's members only.
+    """
+    payer = coverage.payer
+    if payer is None or not isinstance(insurer, Mapping):
+        return None
+    named = _payor(insurer, within, record)
+    found, programme = _payer_of([named], [payer])
+    if found is None:
+        return False if _names_a_payer(named, [payer]) else None
+    return programme is None or programme.code in (coverage.view or {}).get("programme", ())
 
 
 def _payer_of(payors: Sequence[_Payor], payers: Sequence[Payer]) -> tuple[Payer | None, Programme | None]:

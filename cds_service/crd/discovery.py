@@ -15,6 +15,11 @@ _COVERAGE_INFO = (
     "Coverage Information",
     "Write what the payer wants to know and to see on each order.",
 )
+_UNSOLICITED = (
+    "unsolicited-determ",
+    "Unsolicited Determinations",
+    "Say that an order is authorized already where an authorization is on file; off for a call that asks what if.",
+)
 _CARDS = (
     ("guideline", "Guidelines", "Say which criteria of the payer's policy are met, not met or still open."),
     ("claim", "Claim", "Suggest changes to an order, or further orders, that the payer's policy asks for."),
@@ -32,7 +37,10 @@ def discovery(catalogue: NeedsTypes) -> dict[str, Any]:
 
 
 def _service(hook: Hook, catalogue: NeedsTypes) -> dict[str, Any]:
-    switches = [*((_COVERAGE_INFO,) if hook.writes else ()), *(one for one in _CARDS if one[0] in hook.cards)]
+    switches = [
+        *((_COVERAGE_INFO, _UNSOLICITED) if hook.writes else ()),
+        *(one for one in _CARDS if one[0] in hook.cards),
+    ]
     return {
         "hook": hook.name,
         "id": hook.service,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,14 +13,21 @@ from cds_service.crd.coverage_information import (
     coverage_information,
     is_of_coverage,
 )
+from cds_service.crd.news import same_news
 from cds_service.crd.orders import DraftLine, DraftOrder
 from cds_service.crd.statements import Statement
 
 
-def assertion_id(order: DraftOrder, coverage: OrderCoverage, new_id: Callable[[], str]) -> str:
-    """The id of what is said of an order under a coverage: the one of an earlier answer, or a new one."""
+def assertion_id(
+    order: DraftOrder, coverage: OrderCoverage, new_id: Callable[[], str], of_others: Collection[str] = ()
+) -> str:
+    """The id of what is said of an order under a coverage: the one of an earlier answer, or a new one.
+
+    `of_others`: ids that were given for another patient or payer. Copied from order to order they are kept on none.
+    """
     earlier = (one for one in (order.resource.get("extension") or ()) if is_of_coverage(one, coverage.reference))
-    return next((found for one in earlier if (found := assertion_id_of(one))), None) or new_id()
+    ids = (found for one in earlier if (found := assertion_id_of(one)))
+    return next((one for one in ids if one not in of_others), None) or new_id()
 
 
 def system_actions(statements: Sequence[Statement], on_date: date, manner: Manner) -> tuple[dict[str, Any], ...]:
@@ -39,11 +46,15 @@ def _annotated(line: DraftLine, said: Sequence[Statement], on_date: date, manner
     """The order with what is said now in place of what was said before; None if that is the same."""
     before: list[Any] = []
     kept: list[Any] = []
-    for extension in line.order.echo.get("extension") or ():
+    came = line.order.resource.get("extension") or ()
+    for extension, echo in zip(came, line.order.echo.get("extension") or (), strict=True):
         spoken_of = any(is_of_coverage(extension, one.coverage.reference) for one in said)
-        (before if spoken_of else kept).append(extension)
+        if spoken_of:
+            before.append(extension)
+        else:
+            kept.append(echo)
     now = [extension for one in said for extension in coverage_information(one, on_date, manner)]
-    return None if before == now else {**line.order.echo, "extension": [*kept, *now]}
+    return None if same_news(before, now) else {**line.order.echo, "extension": [*kept, *now]}
 
 
 def _description(line: DraftLine, said: Iterable[Statement]) -> str:

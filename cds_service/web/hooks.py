@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Protocol
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, request
 
 from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.clients import Client
 from cds_service.crd.hook_request import parse_hook_request
+from cds_service.crd.memory import Assertion, Kept, assertion_ids
 from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.web.problems import refusal
 from cds_service.web.read_back import ReadBack
+from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
 
-_PIECE = 1 << 16
 _LOG = logging.getLogger(__name__)
+
+
+class Memory(Protocol):
+    """Earlier answers. Neither call ever fails: without a store there is nothing to be remembered."""
+
+    def earlier(self, ids: Collection[str]) -> Mapping[str, Assertion]: ...
+
+    def remember(self, kept: Kept, service: str, moment: datetime) -> None: ...
 
 
 def hooks(
@@ -33,6 +43,7 @@ def hooks(
     business_hours: BusinessHours,
     read_back: ReadBack,
     client_of: Callable[[str | None], Client | None],
+    memory: Memory,
 ) -> Blueprint:
     """The hook routes. `services` tells the hook of each service id, as discovery announces them.
 
@@ -51,19 +62,21 @@ def hooks(
             return refusal(Problem("not-found", f"/cds-services/{service}", "no such service", fix))
         deadline = read_back.deadline()
         try:
-            body = _body(max_body)
+            body = read_body(max_body)
         except BodyUnreadable:
-            fix = "send it whole, with a right Content-Length or well-formed chunks"
-            return refusal(Problem("invalid", "body", "could not be read to its end", fix, "structure"))
+            return refusal_of_unreadable()
         asked = parse_hook_request(body, services[service], version, client_of)
         if isinstance(asked, Problem):
             return refusal(asked)
         asked_at = now()
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
-        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours)
+        held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
+        earlier = memory.earlier(assertion_ids(held))
+        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier)
         if isinstance(response, Problem):
             return refusal(response)
         _log_faults(response)
+        memory.remember(response.kept, service, asked_at)
         return Response(render(response), mimetype="application/json")
 
     @blueprint.after_request
@@ -80,31 +93,3 @@ def _log_faults(response: HookResponse) -> None:
         for determination in statement.determinations:
             for fault in determination.faults:
                 _LOG.error("condition not worked out: %s", fault)
-
-
-class BodyUnreadable(Exception):
-    """The caller's body ended early or its chunks are malformed."""
-
-
-def _piece() -> bytes:
-    try:
-        return request.stream.read(_PIECE)
-    except Exception as fault:
-        # whatever the server calls it: reading a body fails by what was sent, or by the line
-        raise BodyUnreadable from fault
-
-
-def _body(max_body: int) -> bytes:
-    """The whole body, whatever its Content-Type; the core says whether it is JSON. Too large a one ends in a 413.
-
-    What is too much is read off and dropped: a caller who is still sending would not see an answer, but a broken
-    connection. `MAX_CONTENT_LENGTH` ends that patience.
-    """
-    pieces, size = [], 0
-    while piece := _piece():
-        size += len(piece)
-        if size <= max_body:
-            pieces.append(piece)
-    if size > max_body:
-        abort(413)
-    return b"".join(pieces)

@@ -34,8 +34,13 @@ STATUS = {
 
 
 @pytest.fixture
-def client() -> FlaskClient:
-    settings, problems = read_settings({"CDS_CLIENT_AUTH": "off", "CDS_PUBLIC_URL": "https://cds.example.org"})
+def client(tmp_path: Path) -> FlaskClient:
+    chosen = {
+        "CDS_CLIENT_AUTH": "off",
+        "CDS_PUBLIC_URL": "https://cds.example.org",
+        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/cds.sqlite",
+    }
+    settings, problems = read_settings(chosen)
     assert settings is not None, problems
     return create_app(settings, now=lambda: NOW, new_id=numbered_ids()).test_client()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -16,6 +19,15 @@ from cds_service.settings import Settings, read_settings
 HOOK = "/cds-services/order-sign-crd"
 GOLDEN = Path(__file__).parents[1] / "conversations" / "home-oxygen-order-sign" / "request.json"
 NOON = datetime.fromisoformat("2026-11-22T12:00:00-05:00")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the stores of these tests stand: not in the checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("room")
+        patch.chdir(folder)
+        yield folder
 
 
 def settings(**environ: str) -> Settings:
@@ -117,3 +129,101 @@ def test_the_business_hours_of_a_deployment_decide_what_is_after_hours() -> None
     assert "Ask by 2026-11-23, the next business day: arranged after working hours" in note(
         CDS_BUSINESS_HOURS="08:00-16:00"
     )
+
+
+# -- memory -----------------------------------------------------------------------------------------------
+
+CONVERSATIONS = GOLDEN.parents[1]
+
+
+def conversation(name: str) -> dict[str, Any]:
+    call: dict[str, Any] = json.loads((CONVERSATIONS / name / "request.json").read_bytes())
+    return call
+
+
+def asked(call: dict[str, Any], at: datetime = NOON) -> dict[str, Any]:
+    """One call to a service that has just been started on the database of these tests."""
+    answer = create_app(settings(), lambda: at).test_client().post(HOOK, json=call)
+    assert answer.status_code == 200
+    said: dict[str, Any] = answer.get_json()
+    return said
+
+
+def with_order(call: dict[str, Any], order: dict[str, Any]) -> dict[str, Any]:
+    call["context"]["draftOrders"]["entry"][0]["resource"] = order
+    return call
+
+
+def pa_needed(answer: dict[str, Any]) -> str:
+    [said] = [one for card in answer["cards"] for one in card["extension"].get("cds-service.determinations", ())]
+    return str(said["paNeeded"])
+
+
+@pytest.fixture
+def authorized() -> dict[str, Any]:
+    """The order as an answer left it that found an authorization in the chart."""
+    [action] = asked(conversation("authorization-on-file"))["systemActions"]
+    resource: dict[str, Any] = action["resource"]
+    return resource
+
+
+def test_an_authorization_that_was_found_is_remembered_and_nothing_is_said_twice(authorized: dict[str, Any]) -> None:
+    again = asked(with_order(conversation("home-oxygen-order-sign"), authorized), NOON + timedelta(days=1))
+    assert pa_needed(again) == "satisfied"
+    assert again["systemActions"] == []
+
+
+def test_an_order_that_does_not_bear_the_id_is_nobody_s_to_remember() -> None:
+    asked(conversation("authorization-on-file"))
+    assert pa_needed(asked(conversation("home-oxygen-order-sign"))) == "auth-needed"
+
+
+def test_the_order_of_another_patient_with_the_same_id_is_not_authorized(authorized: dict[str, Any]) -> None:
+    call = json.dumps(with_order(conversation("home-oxygen-order-sign"), authorized))
+    other = asked(json.loads(call.replace("Patient/p1", "Patient/p2").replace('"p1"', '"p2"')))
+    assert pa_needed(other) == "auth-needed"
+    [action] = other["systemActions"]
+    assert assertion_id_of(action["resource"]) != assertion_id_of(authorized)
+
+
+def test_nor_is_the_same_patient_id_on_another_server(authorized: dict[str, Any]) -> None:
+    call = with_order(conversation("home-oxygen-order-sign"), authorized)
+    assert pa_needed(asked({**call, "fhirServer": "https://other.example.org/fhir"})) == "auth-needed"
+
+
+def test_what_was_remembered_ends_with_its_last_day(authorized: dict[str, Any]) -> None:
+    call = with_order(conversation("home-oxygen-order-sign"), authorized)
+    assert pa_needed(asked(call, NOON + timedelta(days=400))) == "auth-needed"
+
+
+def test_a_chart_that_was_searched_and_does_not_hold_it_any_more_goes_before_memory(authorized: dict[str, Any]) -> None:
+    call = with_order(conversation("home-oxygen-order-sign"), authorized)
+    call["prefetch"]["claimResponses"] = None
+    assert pa_needed(asked(call)) == "auth-needed"
+    del call["prefetch"]["claimResponses"]
+    assert pa_needed(asked(call)) == "auth-needed", "and it is forgotten then"
+
+
+def test_a_what_if_is_neither_told_of_an_authorization_nor_remembered(authorized: dict[str, Any]) -> None:
+    call = with_order(conversation("home-oxygen-order-sign"), authorized)
+    what_if = {"extension": {"davinci-crd.configuration": {"unsolicited-determ": False}}}
+    assert pa_needed(asked({**call, **what_if})) == "auth-needed"
+    assert pa_needed(asked(call)) == "satisfied"
+
+
+def assertion_id_of(order: dict[str, Any]) -> str:
+    [said] = [one for one in order["extension"] if one["url"].endswith("ext-coverage-information")]
+    [found] = [one["valueString"] for one in said["extension"] if one["url"] == "coverage-assertion-id"]
+    return str(found)
+
+
+def test_nothing_of_a_call_but_digests_codes_and_numbers_is_on_the_disk(authorized: dict[str, Any], room: Path) -> None:
+    held = b"".join(one.read_bytes() for one in (room / "var").iterdir())
+    assert b"PA-2026-000123" in held
+    call = conversation("authorization-on-file")
+    subscriber = call["prefetch"]["coverage"]["entry"][0]["resource"]["subscriberId"]
+    patient = call["prefetch"]["patient"]
+    for secret in (subscriber, *patient["name"][0]["given"], patient["name"][0]["family"], patient["birthDate"]):
+        assert secret.encode() not in held
+    for reference in ("Patient/p1", "DeviceRequest/o1", "Coverage/c1", "Observation/", "J44.9"):
+        assert reference.encode() not in held

@@ -54,6 +54,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_DISABLED_POLICIES="acme-cpap, acme-bed",
         CDS_CLIENTS=str(registry),
         CDS_MAX_BODY="2048",
+        CDS_DATABASE_URL=f"sqlite:///{tmp_path}/cds.sqlite",
     )
     assert settings == Settings(
         client_auth="off",
@@ -67,6 +68,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         disabled_policies=frozenset({"acme-cpap", "acme-bed"}),
         clients=registry.resolve(),
         max_body=2048,
+        database_url=f"sqlite:///{tmp_path}/cds.sqlite",
     )
     assert settings.time_zone.key == "America/Chicago"
 
@@ -147,3 +149,30 @@ def test_the_settings_page_has_a_row_for_every_setting_with_its_default() -> Non
         if len(cells := line.split("|")) > 3 and cells[1].strip().startswith("`CDS_")
     }
     assert rows == {setting.name: setting.default for setting in SETTINGS}
+
+
+def test_the_database_is_a_file_below_the_working_directory_unless_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert chosen().database_url == f"sqlite:///{tmp_path}/var/cds.sqlite"
+    assert chosen(CDS_DATABASE_URL="sqlite:///a.sqlite").database_url == f"sqlite:///{tmp_path}/a.sqlite"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://cds:secret@db.example.org/cds",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///var/cds.sqlite?mode=ro",
+        "/var/cds.sqlite",
+        "sqlite:////",
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_without_being_quoted(address: str) -> None:
+    [fault] = faults(CDS_DATABASE_URL=address)
+    assert fault.where == "CDS_DATABASE_URL"
+    assert "secret" not in str(fault)
+    assert "sqlite:////srv/cds/cds.sqlite" in fault.fix

@@ -46,7 +46,7 @@ def test_a_service_says_which_versions_of_crd_it_renders(service: dict[str, Any]
 @each_service
 def test_each_kind_of_answer_can_be_switched_off(service: dict[str, Any]) -> None:
     options, hook = _options(service), HOOKS[service["hook"]]
-    kinds = {*hook.cards, *(("coverage-info",) if hook.writes else ())}
+    kinds = {*hook.cards, *(("coverage-info", "unsolicited-determ") if hook.writes else ())}
     assert set(options) == {*kinds, "max-cards"}
     assert all(set(one) == {"code", "type", "name", "description", "default"} for one in options.values())
     assert all((options[kind]["type"], options[kind]["default"]) == ("boolean", True) for kind in kinds)

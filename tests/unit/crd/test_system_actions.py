@@ -79,9 +79,23 @@ def test_an_order_of_which_nothing_new_is_said_is_not_updated() -> None:
     assert system_actions([again], TODAY, Manner()) == ()
 
 
-def test_an_answer_of_another_day_is_new() -> None:
+def test_another_day_alone_is_no_news() -> None:
     (action,) = system_actions([statement(determination())], date(2026, 11, 20), Manner())
-    assert len(system_actions([statement(determination(), resource=action["resource"])], TODAY, Manner())) == 1
+    assert system_actions([statement(determination(), resource=action["resource"])], TODAY, Manner()) == ()
+
+
+def test_another_answer_on_another_day_is_news_and_bears_the_day() -> None:
+    (action,) = system_actions([statement(determination())], date(2026, 11, 20), Manner())
+    changed = statement(determination(pa_needed="no-auth"), resource=action["resource"])
+    (again,) = system_actions([changed], TODAY, Manner())
+    [said] = again["resource"]["extension"]
+    assert {"url": "date", "valueDate": "2026-11-21"} in said["extension"]
+
+
+def test_an_id_of_another_patients_order_is_not_kept() -> None:
+    came = order(extension=[earlier("copied", "Coverage/c1"), earlier("own", "Coverage/c1")])
+    assert assertion_id(DraftOrder("", came, came), COVERAGE, numbered_ids(), ["copied"]) == "own"
+    assert assertion_id(DraftOrder("", came, came), COVERAGE, lambda: "new", ["copied", "own"]) == "new"
 
 
 def test_an_order_under_two_coverages_is_updated_once() -> None:

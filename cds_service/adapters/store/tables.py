@@ -1,0 +1,76 @@
+"""The tables of the store, as this version of the program wants them. Migrations make them; nothing here does.
+
+None holds a name, a birth date or a piece of a chart: a patient is a digest, an order is not there at all.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Date, DateTime, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+# The migration after which the tables are as below. A test holds it against the migrations and the tables.
+SCHEMA = "0001"
+
+# The longest text of a caller's that is kept, but for a comment
+LONGEST = 200
+
+metadata = MetaData()
+
+# What was said of one order under one coverage, by its coverage-assertion-id
+assertions = Table(
+    "assertions",
+    metadata,
+    Column("id", String(LONGEST), primary_key=True),
+    Column("patient", String(64), nullable=False),  # a digest: see crd/memory.py
+    Column("payer", String(LONGEST), nullable=False),
+    Column("made_at", DateTime, nullable=False),  # UTC, as every instant here
+)
+
+# The last thing each policy said under an assertion id
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("assertion", ForeignKey("assertions.id"), primary_key=True),
+    Column("policy", String(LONGEST), primary_key=True),
+    Column("code", String(LONGEST), primary_key=True),
+    # beside the one of the assertion: an id that came back on another patient's order makes nobody's decision another's
+    Column("patient", String(64), primary_key=True),
+    Column("modifiers", Text, nullable=False),  # separated by spaces
+    Column("order_date", Date, nullable=False),
+    Column("covered", String(20), nullable=False),
+    Column("pa_needed", String(20), nullable=False),
+    Column("rule", Text, nullable=False),
+    # the authorization that satisfies, where one does
+    Column("pa_id", String(LONGEST)),
+    Column("pa_reference", String(LONGEST)),
+    Column("pa_from", Date),
+    Column("pa_until", Date),
+    Column("decided_at", DateTime, nullable=False),
+)
+
+# Every card that went out: what feedback is counted against
+cards = Table(
+    "cards",
+    metadata,
+    Column("uuid", String(36), primary_key=True),
+    Column("service", String(LONGEST), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("kind", String(LONGEST), nullable=False),  # the code of its topic
+    Column("sent_at", DateTime, nullable=False, index=True),
+)
+
+# What became of a card. No foreign key: a card can have gone out while the store was away
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("card", String(36), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("service", String(LONGEST), nullable=False),
+    Column("suggestions", Text, nullable=False),  # uuids, separated by spaces
+    Column("reason_system", String(LONGEST), nullable=False),
+    Column("reason_code", String(LONGEST), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("outcome_at", DateTime, nullable=False),
+    Column("received_at", DateTime, nullable=False),
+    UniqueConstraint("card", "outcome"),
+)

@@ -1,0 +1,382 @@
+"""The store on real files: its migrations, what it gives back, what it does when it cannot."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from cds_service.adapters.store import store as store_module
+from cds_service.adapters.store.store import Store, StoreAway
+from cds_service.adapters.store.tables import SCHEMA, metadata
+from cds_service.crd.feedback import Feedback, Rate, Reason
+from cds_service.crd.memory import Assertion, Authorization, Decision, Kept, SentCard
+from tests.live_server import ROOT
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SERVICE = "order-sign-crd"
+POLICY = "https://cds-service.example.org/fhir/PlanDefinition/acme-oxygen|2024-06-01"
+AUTHORIZATION = Authorization("PA-1", "ClaimResponse/r1", date(2026, 11, 1), date(2027, 1, 31))
+DECISION = Decision(
+    POLICY, "E1390", ("KX", "RR"), date(2026, 11, 21), "covered", "satisfied", "auth.all", AUTHORIZATION
+)
+ASSERTION = Assertion("id-1", "digest", "acme", (DECISION,))
+
+
+def uuid(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def cards(*numbers: int, kind: str = "guideline") -> Kept:
+    return Kept((), tuple(SentCard(uuid(one), POLICY, kind) for one in numbers))
+
+
+def taken(number: int, at: datetime = NOON) -> Feedback:
+    return Feedback(uuid(number), "accepted", at, (uuid(900 + number),))
+
+
+def set_aside(number: int, code: str = "", at: datetime = NOON) -> Feedback:
+    return Feedback(uuid(number), "overridden", at, reason_system="urn:why" if code else "", reason_code=code)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "cds.sqlite"
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{path}")
+    assert store.open() is None
+    yield store
+    store.close()
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(path) as connection:
+        return connection.execute(query).fetchall()
+
+
+# -- the file and its tables ------------------------------------------------------------------------------
+
+
+def test_the_file_is_made_with_its_folder_and_is_its_owners_alone(opened: Store, path: Path) -> None:
+    opened.remember(cards(1), SERVICE, NOON)
+    assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
+
+
+def test_it_is_kept_in_wal_mode(opened: Store, path: Path) -> None:
+    assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_opening_it_again_changes_nothing(opened: Store, path: Path) -> None:
+    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    before = rows(path, "SELECT sql FROM sqlite_master ORDER BY name")
+    again = Store(f"sqlite:///{path}")
+    assert again.open() is None
+    assert rows(path, "SELECT sql FROM sqlite_master ORDER BY name") == before
+    assert again.earlier({"id-1"}) == {"id-1": ASSERTION}
+    again.close()
+
+
+def test_the_migrations_make_the_tables_that_the_program_wants(opened: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with opened._sure.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == SCHEMA
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_start_that_finds_its_tables_does_without_alembic(opened: Store, path: Path) -> None:
+    script = (
+        "import sys; from cds_service.adapters.store.store import Store\n"
+        f"assert Store('sqlite:///{path}').open() is None; assert 'alembic' not in sys.modules"
+    )
+    assert python(script).wait(timeout=60) == 0
+
+
+def python(script: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
+
+
+def test_many_processes_may_start_at_once_on_an_empty_folder(path: Path) -> None:
+    script = f"from cds_service.adapters.store.store import Store; print(Store('sqlite:///{path}').open())"
+    starting = [python(script) for _ in range(6)]
+    assert [one.communicate(timeout=120)[0].strip() for one in starting] == ["None"] * 6
+    assert rows(path, "SELECT version_num FROM alembic_version") == [(SCHEMA,)]
+
+
+def test_a_migration_that_is_cut_short_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic.operations import Operations
+
+    def torn(operations: Operations, name: str, *columns: Any) -> None:
+        made.append(name)
+        if name == "feedback":
+            raise OSError(28, "No space left on device")
+        create(operations, name, *columns)
+
+    made: list[str] = []
+    create = Operations.create_table
+    monkeypatch.setattr(Operations, "create_table", torn)
+    store = Store(f"sqlite:///{path}")
+    assert store.open() == "its file cannot be made: no space left on device"
+    assert len(made) > 1
+    assert rows(path, "SELECT name FROM sqlite_master") == []
+    monkeypatch.undo()
+    assert store.open() is None
+
+
+def test_tables_of_a_later_version_are_left_alone(opened: Store, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    store = Store(f"sqlite:///{path}")
+    assert store.open() == "its tables are those of a later version of this program"
+    assert store.earlier({"id-1"}) == {}
+    with pytest.raises(StoreAway, match="later version"):
+        store.keep_feedback([taken(1)], SERVICE, NOON)
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+# -- memory -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_said_is_found_again_by_its_id(opened: Store) -> None:
+    plain = replace(DECISION, code="E0431", modifiers=(), pa_needed="auth-needed", authorization=None)
+    other = Assertion("id-2", "digest", "acme", (plain,))
+    opened.remember(Kept((ASSERTION, other), ()), SERVICE, NOON)
+    assert opened.earlier({"id-1", "id-2", "id-3"}) == {"id-1": ASSERTION, "id-2": other}
+    assert opened.earlier(()) == {}
+
+
+def test_the_last_word_of_a_policy_stands(opened: Store) -> None:
+    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    now = replace(ASSERTION, decisions=(replace(DECISION, pa_needed="auth-needed", authorization=None),))
+    opened.remember(Kept((now,), ()), SERVICE, NOON)
+    assert opened.earlier({"id-1"}) == {"id-1": now}
+
+
+def test_an_id_is_its_first_patients_and_what_is_said_of_another_is_not_given_back_under_it(opened: Store) -> None:
+    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    opened.remember(Kept((replace(ASSERTION, patient="other"),), ()), SERVICE, NOON)
+    assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
+
+
+def test_nothing_that_names_a_patient_or_quotes_a_chart_has_a_column() -> None:
+    assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} == {
+        *("assertions.id", "assertions.patient", "assertions.payer", "assertions.made_at"),
+        *(f"decisions.{one}" for one in ("assertion", "patient", "policy", "code", "modifiers", "order_date")),
+        *(f"decisions.{one}" for one in ("covered", "pa_needed", "rule", "decided_at")),
+        *(f"decisions.{one}" for one in ("pa_id", "pa_reference", "pa_from", "pa_until")),
+        *(f"cards.{one}" for one in ("uuid", "service", "policy", "kind", "sent_at")),
+        *(f"feedback.{one}" for one in ("id", "card", "outcome", "service", "suggestions", "comment")),
+        *(f"feedback.{one}" for one in ("reason_system", "reason_code", "outcome_at", "received_at")),
+    }
+
+
+# -- feedback ---------------------------------------------------------------------------------------------
+
+
+def test_feedback_comes_back_as_rates_by_policy_kind_and_reason(opened: Store) -> None:
+    opened.remember(cards(1, 2, 3, 4), SERVICE, NOON)
+    opened.remember(cards(5, kind="claim"), SERVICE, NOON)
+    given = [taken(1), set_aside(2, "no-time"), set_aside(3, "no-time"), set_aside(4)]
+    opened.keep_feedback(given, SERVICE, NOON)
+    claim, guideline = opened.rates(None)
+    assert claim == Rate(POLICY, "claim", 1, 0, 0)
+    assert guideline == Rate(POLICY, "guideline", 4, 1, 3, (Reason("urn:why", "no-time", 2), Reason("", "", 1)))
+    assert guideline.share(guideline.accepted) == 0.25
+
+
+def test_the_same_feedback_sent_again_counts_once(opened: Store, path: Path) -> None:
+    opened.remember(cards(1), SERVICE, NOON)
+    for _ in range(3):
+        opened.keep_feedback([taken(1), taken(1)], SERVICE, NOON)
+    assert len(rows(path, "SELECT * FROM feedback")) == 1
+    [rate] = opened.rates(None)
+    assert (rate.sent, rate.accepted, rate.overridden) == (1, 1, 0)
+
+
+def test_of_several_outcomes_of_a_card_the_last_one_counts_in_whatever_order_they_come(opened: Store) -> None:
+    opened.remember(cards(1, 2), SERVICE, NOON)
+    later = NOON + timedelta(seconds=1)
+    opened.keep_feedback([set_aside(1, "early", later), taken(1), taken(2, later)], SERVICE, NOON)
+    opened.keep_feedback([set_aside(1, "stale"), set_aside(2, "stale")], SERVICE, NOON)
+    [rate] = opened.rates(None)
+    assert (rate.accepted, rate.overridden, rate.reasons) == (1, 1, (Reason("urn:why", "early", 1),))
+
+
+def test_feedback_on_a_card_that_is_not_known_is_kept_and_told_apart(opened: Store) -> None:
+    opened.keep_feedback([taken(77)], SERVICE, NOON)
+    assert opened.rates(None) == (Rate("", "", 0, 1, 0),)
+    assert opened.rates(None)[0].share(1) is None
+
+
+def test_since_counts_the_cards_that_were_sent_then_or_later(opened: Store) -> None:
+    opened.remember(cards(1), SERVICE, NOON - timedelta(days=2))
+    opened.remember(cards(2), SERVICE, NOON)
+    opened.keep_feedback([taken(1), taken(2)], SERVICE, NOON)
+    [rate] = opened.rates(NOON - timedelta(days=1))
+    assert (rate.sent, rate.accepted) == (1, 1)
+    assert opened.rates(NOON + timedelta(days=1)) == ()
+
+
+def test_a_report_makes_no_database(path: Path) -> None:
+    with pytest.raises(StoreAway, match="there is none yet"):
+        Store(f"sqlite:///{path}").rates(None)
+    assert not path.exists()
+
+
+# -- when it cannot ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/no/such/cds.sqlite")
+    assert store.open() == "its file cannot be made: no such file or directory"
+
+
+def test_a_file_that_is_no_database_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "cds.sqlite"
+    path.write_bytes(b"not a database, and somebody's" * 100)
+    store = Store(f"sqlite:///{path}")
+    assert store.open() == "its file is no database"
+    assert store.earlier({"id-1"}) == {}
+    assert path.read_bytes() == b"not a database, and somebody's" * 100
+
+
+def limited(store: Store, *pragmas: str) -> None:
+    """From now on the store's connections have these pragmas as well."""
+    for engine in (store._quick, store._sure):
+        engine.dispose()
+        event.listen(engine, "connect", lambda connection, _: [connection.execute(one) for one in pragmas])
+
+
+@pytest.mark.parametrize(
+    ("pragmas", "words"),
+    [
+        (("PRAGMA max_page_count=1",), "the disk is full"),
+        (("PRAGMA query_only=ON",), "it can be read and not written"),
+    ],
+)
+def test_a_full_disk_and_one_that_is_read_only_refuse_feedback_and_pass_over_memory(
+    opened: Store, pragmas: tuple[str, ...], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited(opened, *pragmas)
+    many = [replace(taken(n), comment="x" * 4000) for n in range(200)]
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreAway, match=words) as away:
+        opened.keep_feedback(many, SERVICE, NOON)
+    assert away.value.__cause__ is None and away.value.__suppress_context__
+    assert opened.rates(None) == ()
+    for _ in range(3):
+        opened.remember(Kept((ASSERTION,), tuple(cards(*range(2000)).cards)), SERVICE, NOON)
+    assert opened.earlier({"id-1"}) == {}
+    assert words in caplog.text
+    assert "xxx" not in caplog.text and "digest" not in caplog.text
+
+
+def test_a_locked_database_holds_no_hook_up(opened: Store, path: Path) -> None:
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        for number in range(20):
+            opened.remember(cards(number), SERVICE, NOON)
+        assert time.monotonic() - began < 2
+        assert opened.earlier({"id-1"}) == {}
+        other.execute("ROLLBACK")
+    assert rows(path, "SELECT * FROM cards") == []
+
+
+def test_feedback_waits_for_a_lock_and_is_refused_if_it_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_PATIENCE", 0.2)
+    store = Store(f"sqlite:///{path}")
+    store.open()
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreAway, match="locked by another process"):
+            store.keep_feedback([taken(1)], SERVICE, NOON)
+        assert store.trouble() == "it is locked by another process"
+        other.execute("ROLLBACK")
+    assert store.trouble() is None
+    store.keep_feedback([taken(1)], SERVICE, NOON)
+    store.close()
+
+
+def test_it_is_used_again_once_it_is_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "later"
+    store = Store(f"sqlite:///{folder}/var/cds.sqlite")
+    assert store.open() is not None
+    assert store.trouble() is not None
+    folder.mkdir()
+    with caplog.at_level(logging.WARNING):
+        assert store.trouble() is None
+    assert "can be used again" in caplog.text
+    store.keep_feedback([taken(1)], SERVICE, NOON)
+    store.close()
+
+
+# -- several processes ------------------------------------------------------------------------------------
+
+WRITER = """
+import sys
+from tests.unit.adapters.test_store import NOON, SERVICE, Store, cards, taken
+store, first = Store(f"sqlite:///{sys.argv[1]}"), int(sys.argv[2])
+store.open()
+for number in range(first, first + int(sys.argv[3])):
+    store.remember(cards(number), SERVICE, NOON)
+    store.keep_feedback([taken(number)], SERVICE, NOON)
+    print(number, flush=True)
+"""
+
+
+def test_processes_that_write_side_by_side_lose_no_feedback(path: Path) -> None:
+    writing = [python(WRITER, str(path), str(1000 * n), "60") for n in range(4)]
+    said = [one.communicate(timeout=300)[0].split() for one in writing]
+    assert [len(one) for one in said] == [60] * 4
+    assert rows(path, "SELECT count(*) FROM feedback") == [(240,)]
+    # a hook does not wait for its turn for ever: of what it is not bound to keep, most is kept
+    [(number,)] = rows(path, "SELECT count(*) FROM cards")
+    assert 24 < number <= 240
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_what_was_acknowledged_outlives_a_process_that_is_killed_while_it_writes(path: Path) -> None:
+    for round_ in range(3):
+        writing = python(WRITER, str(path), str(10_000 * (round_ + 1)), "100000")
+        assert writing.stdout is not None
+        acknowledged = [int(writing.stdout.readline()) for _ in range(5 + 7 * round_)]
+        os.kill(writing.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in writing.communicate()[0].split("\n")[:-1]]
+        held = {card for (card,) in rows(path, "SELECT card FROM feedback")}
+        assert {uuid(number) for number in acknowledged} <= held
+        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_store_that_was_opened_before_a_fork_is_used_on_both_sides(opened: Store, path: Path) -> None:
+    def in_a_child(work: Callable[[], None]) -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert in_a_child(lambda: opened.keep_feedback([taken(1)], SERVICE, NOON)) == 0
+    opened.keep_feedback([taken(2)], SERVICE, NOON)
+    assert rows(path, "SELECT count(*) FROM feedback") == [(2,)]
