@@ -7,10 +7,10 @@ PORT   ?= 8080
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check coverage mutate bench image format new-policy install verify clean
+.PHONY: help serve test check conformance coverage mutate bench image format new-policy install verify clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.runtime ## start the server on this machine with the policies of this folder
 	@echo "CDS_CLIENT_AUTH=off: callers are not asked who they are, so only this machine is served."
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans: under ha
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/pytest -m docs
 	$(VENV)/bin/cds-service check
+
+conformance: $(VENV)/.dev ## CRD, CDS Hooks and the Inferno suites, statement by statement, with what became of each
+	@$(VENV)/bin/python -m tests.conformance.report
 
 coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test takes
 	$(VENV)/bin/pytest -n auto --cov --cov-report=term-missing:skip-covered

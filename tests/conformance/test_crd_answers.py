@@ -19,6 +19,7 @@ from cds_service.crd.discovery import discovery
 from cds_service.crd.hooks import HOOKS
 from tests.conformance.answers import EXTENSION, Answer, every_answer
 from tests.conformance.packages import PACKAGES, package, profile_faults, r4_faults
+from tests.conformance.statements import requirement
 from tests.fakes import FakeCatalogue
 
 ANSWERS = every_answer()
@@ -78,6 +79,7 @@ def _check_parts(extension: dict[str, Any], rows: list[dict[str, Any]]) -> None:
             assert all(coding["code"] in one["codes"] for coding in ours), part["url"]
 
 
+@requirement("crd-ci-parts", "resp-52")
 @each_answer
 def test_the_parts_are_those_of_the_profile(answer: Answer, profiles: dict[str, Any]) -> None:
     for _, extension in answer.extensions():
@@ -105,6 +107,9 @@ def _holds(invariant: str, extension: dict[str, Any]) -> list[Any]:
     return list(compile_fhirpath(expression)(_untyped(extension)))
 
 
+@requirement(
+    "crd-ci-q1", "crd-ci-q2", "crd-ci-q3", "crd-ci-q4", "crd-ci-q5", "crd-ci-q6", "crd-ci-q7", "crd-ci-q8", "crd-ci-q9"
+)
 @each_answer
 def test_the_invariants_hold(answer: Answer, profiles: dict[str, Any]) -> None:
     for order, extension in answer.extensions():
@@ -126,6 +131,7 @@ def test_what_the_table_of_versions_says_of_the_invariants_is_so(profiles: dict[
     assert [_holds(profiles[one]["invariants"]["crd-ci-q4"], withpa) for one in TABLES] == [[True], [], []]
 
 
+@requirement("crd-ci-q7", "covinfo-2")
 @each_answer
 def test_every_reason_has_words(answer: Answer) -> None:
     for _, extension in answer.extensions():
@@ -133,6 +139,7 @@ def test_every_reason_has_words(answer: Answer) -> None:
         assert all(one["text"].strip() for one in reasons)
 
 
+@requirement("crd-ci-q3")
 @each_answer
 def test_information_is_asked_for_exactly_where_something_is_conditional(answer: Answer) -> None:
     # the text of crd-ci-q3 says "if and only if"; its expression has one direction, 2.0.1's the other
@@ -143,6 +150,7 @@ def test_information_is_asked_for_exactly_where_something_is_conditional(answer:
         assert asked == ("conditional" in values)
 
 
+@requirement("hook-19")
 @each_answer
 def test_a_hook_that_supports_asks_for_no_documents(answer: Answer) -> None:
     asking = {"doc-needed", "doc-purpose", "questionnaire"}
@@ -193,6 +201,7 @@ def _as_sent(answer: Answer) -> dict[str, dict[str, Any]]:
     return found
 
 
+@requirement("cds-hooks/fhir-json")
 @each_answer
 def test_each_action_is_the_update_of_an_order_that_is_fhir(answer: Answer) -> None:
     for action in answer.response.get("systemActions", ()):
@@ -201,6 +210,7 @@ def test_each_action_is_the_update_of_an_order_that_is_fhir(answer: Answer) -> N
         get_fhir_model_class(action["resource"]["resourceType"]).model_validate(action["resource"])
 
 
+@requirement("resp-37", "crd_v221_coverage_info_system_action_validation")
 @each_answer
 def test_nothing_of_an_order_changes_but_its_coverage_information(answer: Answer) -> None:
     sent = _as_sent(answer)
@@ -212,6 +222,7 @@ def test_nothing_of_an_order_changes_but_its_coverage_information(answer: Answer
         assert resource == sent[f"{resource['resourceType']}/{resource['id']}"]
 
 
+@requirement("cds-hooks/fhir-json")
 @each_answer
 def test_what_is_sent_is_no_worse_fhir_than_what_came(answer: Answer, fhir_folder: Path) -> None:
     sent = _as_sent(answer)
@@ -221,6 +232,7 @@ def test_what_is_sent_is_no_worse_fhir_than_what_came(answer: Answer, fhir_folde
         assert set(r4_faults(fhir_folder, resource)) <= set(before)
 
 
+@requirement("resp-52", "crd_coverage_info_system_action_validation", "crd_v221_coverage_info_system_action_validation")
 @each_answer
 def test_what_is_sent_fits_its_profile_as_well_as_what_came(answer: Answer, fhir_folder: Path) -> None:
     # of 2.1 no package is at hand: its profiles of orders are loosened in 2.2, and coverage-information has its table
@@ -248,6 +260,7 @@ def _resources(response: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from (one["resource"] for one in actions if "resource" in one)
 
 
+@requirement("resp-13", "resp-52")
 @each_answer
 def test_the_answer_fits_the_logical_model_of_responses(answer: Answer, fhir_folder: Path) -> None:
     # only CRD 2.2 has such models; what they want is no harm to an older client
@@ -261,6 +274,12 @@ def test_the_answer_fits_the_logical_model_of_responses(answer: Answer, fhir_fol
         assert [one for one in faults if ".extension" not in one and ".cards" not in one] == []
 
 
+@requirement(
+    "resp-32",
+    "crd-2.0.1/shared-ids",
+    "crd_coverage_info_system_action_validation",
+    "crd_v221_coverage_info_system_action_across_hooks_validation",
+)
 @each_answer
 def test_one_coverage_has_one_id_and_two_have_two(answer: Answer) -> None:
     ids: dict[tuple[str, str], set[str]] = {}
@@ -274,6 +293,7 @@ def test_one_coverage_has_one_id_and_two_have_two(answer: Answer) -> None:
 # -- cards ------------------------------------------------------------------------------------------------
 
 
+@requirement("cds-hooks/card-attributes")
 @each_answer
 def test_each_card_has_what_cds_hooks_and_crd_want_of_it(answer: Answer) -> None:
     uuids = [card["uuid"] for card in answer.response["cards"]]
@@ -293,6 +313,7 @@ def test_each_card_has_what_cds_hooks_and_crd_want_of_it(answer: Answer) -> None
         assert not ("links" in card and "suggestions" in card)
 
 
+@requirement("cds-hooks/actions", "cds-hooks/links")
 @each_answer
 def test_each_card_has_the_shape_of_its_kind(answer: Answer) -> None:
     for card in answer.response["cards"]:
@@ -327,6 +348,7 @@ def _empties(value: Any, path: str = "") -> Iterator[str]:
             yield from _empties(one, f"{path}[{n}]")
 
 
+@requirement("cds-hooks/no-empty-values")
 @each_answer
 def test_nothing_empty_is_sent_but_the_two_lists_that_may_be(answer: Answer) -> None:
     # systemActions is owed on a primary hook, if need be empty; elsewhere it comes only with something in it
@@ -336,10 +358,12 @@ def test_nothing_empty_is_sent_but_the_two_lists_that_may_be(answer: Answer) -> 
     assert set(_empties(answer.response)) <= {".cards", *((".systemActions",) if primary else ())}
 
 
+@requirement("cds-hooks/no-empty-values")
 def test_discovery_sends_nothing_empty() -> None:
     assert not set(_empties(discovery(FakeCatalogue())))
 
 
+@requirement("dev-1")
 @pytest.mark.parametrize("version", discovery(FakeCatalogue())["services"][0]["extension"]["davinci-crd.version"])
 def test_a_version_is_written_as_major_and_minor(version: str) -> None:
     # the published pattern wants no zero after the dot, and so cannot name 2.0; the test suites of the guide allow it
