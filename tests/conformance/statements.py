@@ -14,9 +14,9 @@ import yaml
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "conformance.md"
 ALL = ("2.0", "2.1", "2.2")
-Result = Literal["pass", "fail", "not applicable", "not yet"]
-RESULTS: tuple[Result, ...] = ("pass", "fail", "not applicable", "not yet")
-_MEMBERS = {"id", "in", "says", "not-applicable", "not-yet", "note"}
+Result = Literal["pass", "fail", "departs", "not applicable", "not yet"]
+RESULTS: tuple[Result, ...] = ("pass", "fail", "departs", "not applicable", "not yet")
+_MEMBERS = {"id", "in", "says", "departs", "not-applicable", "not-yet", "note"}
 
 requirement = pytest.mark.requirement
 
@@ -28,7 +28,7 @@ that is not tested says why, and what is missing.
 
 Ids such as `dev-3` are those of the list of requirements that CRD 2.2 publishes, `crd-ci-q1` those of its invariants,
 `crd_...` those of Inferno's tests; a rule that has no id is named after where it stands (`cds-hooks/...`). CRD: the
-versions of the guide that say so. **not applicable**: a permission, or nothing of it can be asked of this server.
+versions of the guide that say so. **departs**: we do otherwise on purpose. **not applicable**: a permission, or nothing of it can be asked of this server.
 **not yet**: it binds us, and is not built or not tested.
 
 """
@@ -42,6 +42,7 @@ class Statement:
     section: str
     versions: tuple[str, ...]
     says: str
+    departs: str | None
     not_applicable: str | None
     not_yet: str | None
     note: str | None
@@ -74,7 +75,14 @@ def _statement(section: str, one: Mapping[str, Any]) -> Statement:
     versions = tuple(one.get("in", ALL))
     assert set(versions) <= set(ALL), one["id"]
     return Statement(
-        one["id"], section, versions, one["says"], one.get("not-applicable"), one.get("not-yet"), one.get("note")
+        one["id"],
+        section,
+        versions,
+        one["says"],
+        one.get("departs"),
+        one.get("not-applicable"),
+        one.get("not-yet"),
+        one.get("note"),
     )
 
 
@@ -107,6 +115,8 @@ def _row(statement: Statement, held: list[Holder]) -> Row:
     failing = [one for one in held if one.fails is not None]
     if failing:
         return Row(statement, "fail", "; ".join(sorted({str(one.fails) for one in failing})))
+    if statement.departs is not None:
+        return Row(statement, "departs", statement.departs)
     if held:
         modules = ", ".join(f"`{one}`" for one in sorted({one.module for one in held}))
         return Row(statement, "pass", f"{modules}; {statement.note}" if statement.note else modules)

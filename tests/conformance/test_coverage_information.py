@@ -117,7 +117,7 @@ def test_an_earlier_decision_is_found_again_by_its_id(tmp_path: Path) -> None:
 # -- ids --------------------------------------------------------------------------------------------------
 
 
-@requirement("resp-32", "crd-2.0.1/shared-ids")
+@requirement("resp-32", "crd-2.0.1/shared-ids", "hook-13/several-coverages")
 @each_version
 def test_ids_are_one_for_a_coverage_and_another_for_another(version: str, service: FlaskClient) -> None:
     call = conversation("home-oxygen-order-sign")
@@ -219,7 +219,7 @@ def test_a_coverage_that_cannot_be_read_is_indeterminate_for_technical_reasons(h
             assert one["reason"][0]["text"].strip()
 
 
-@requirement("hrex/payer-of-coverage")
+@requirement("hrex/payer-of-coverage", "hook-13/payer-identifier")
 @pytest.mark.parametrize("way", ["organization", "display", "logical", "contained"])
 def test_the_payer_is_known_by_its_organization_or_by_a_logical_reference(way: str, service: FlaskClient) -> None:
     def payor(call: dict[str, Any]) -> None:

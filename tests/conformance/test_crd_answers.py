@@ -293,7 +293,7 @@ def test_one_coverage_has_one_id_and_two_have_two(answer: Answer) -> None:
 # -- cards ------------------------------------------------------------------------------------------------
 
 
-@requirement("cds-hooks/card-attributes")
+@requirement("cds-hooks/card-attributes", "crd-2.0.1/associated-resource")
 @each_answer
 def test_each_card_has_what_cds_hooks_and_crd_want_of_it(answer: Answer) -> None:
     uuids = [card["uuid"] for card in answer.response["cards"]]
