@@ -183,9 +183,8 @@ def test_a_configuration_that_makes_no_sense_is_survived(configuration: Any, hoo
 
 
 @requirement("crd-2.2/what-if")
-@pytest.mark.xfail(reason="no authorization on file is read")
 def test_with_unsolicited_determinations_off_nothing_is_told_as_satisfied(service: FlaskClient) -> None:
-    call = conversation(SATISFIED)
+    call = conversation("authorization-on-file")
     on, off = (
         next(iter(written(answered(service, asking(call, unsolicited_determ=wanted))).values()))[0]
         for wanted in (True, False)
@@ -193,9 +192,6 @@ def test_with_unsolicited_determinations_off_nothing_is_told_as_satisfied(servic
     assert (on["pa-needed"], len(on["satisfied-pa-id"])) == (["satisfied"], 1)
     assert off["pa-needed"] != ["satisfied"]
     assert "satisfied-pa-id" not in off
-
-
-SATISFIED = "authorization-on-file"
 
 
 # -- prefetch templates -----------------------------------------------------------------------------------
