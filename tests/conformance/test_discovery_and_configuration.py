@@ -183,6 +183,7 @@ def test_a_configuration_that_makes_no_sense_is_survived(configuration: Any, hoo
 
 
 @requirement("crd-2.2/what-if")
+@pytest.mark.xfail(reason="no authorization on file is read")
 def test_with_unsolicited_determinations_off_nothing_is_told_as_satisfied(service: FlaskClient) -> None:
     call = conversation("authorization-on-file")
     on, off = (
@@ -225,7 +226,6 @@ def _normal(template: str) -> str:
 
 
 @requirement("found-29", "crd_v221_discovery_standard_prefetch_expressions")
-@pytest.mark.xfail(reason="of the standard expressions three are asked for")
 @each_hook
 def test_the_standard_expressions_are_all_asked_for(
     hook: str, services: list[dict[str, Any]], fhir_folder: Path
