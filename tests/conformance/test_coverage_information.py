@@ -101,7 +101,6 @@ def test_what_is_new_is_said_under_the_id_of_the_earlier_assertion(version: str,
 
 
 @requirement("resp-36", "found-11")
-@pytest.mark.xfail(reason="earlier answers are not kept")
 def test_an_earlier_decision_is_found_again_by_its_id(tmp_path: Path) -> None:
     # what was found on file once holds for an order that comes back without the chart that showed it
     call = conversation("authorization-on-file")

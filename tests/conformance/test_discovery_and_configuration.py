@@ -183,7 +183,6 @@ def test_a_configuration_that_makes_no_sense_is_survived(configuration: Any, hoo
 
 
 @requirement("crd-2.2/what-if")
-@pytest.mark.xfail(reason="no authorization on file is read")
 def test_with_unsolicited_determinations_off_nothing_is_told_as_satisfied(service: FlaskClient) -> None:
     call = conversation("authorization-on-file")
     on, off = (
