@@ -7,6 +7,7 @@ Feedback is on the disk when `keep_feedback` returns; else StoreAway is raised, 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ class Store:
         self._sure = engine_for(address, "FULL", _PATIENCE)
         self._quick_writes = self._quick.execution_options(writes=True)
         self._sure_writes = self._sure.execution_options(writes=True)
+        # threads of one process take turns here: in SQLite they would sleep and try again, which costs a hook its time
+        self._turn = threading.Lock()
         self._usable = False
         self._away_until = 0.0
         self._failures = 0
@@ -90,6 +93,8 @@ class Store:
         """Keep what was said: one short transaction."""
         if not (kept.assertions or kept.cards) or not self._at_hand():
             return
+        if not self._turn.acquire(timeout=_HOOKS_PATIENCE):
+            return
         try:
             with self._quick_writes.begin() as connection:
                 _keep(connection, kept, service, _utc(moment))
@@ -98,6 +103,8 @@ class Store:
         else:
             self._failures = 0
             self._noted(None)
+        finally:
+            self._turn.release()
 
     def _at_hand(self) -> bool:
         if time.monotonic() < self._away_until:
@@ -139,7 +146,7 @@ class Store:
         if not self._usable and self.open() is not None:
             raise StoreAway(self._trouble)
         try:
-            with self._sure_writes.begin() as connection:
+            with self._turn, self._sure_writes.begin() as connection:
                 work(connection)
         except FAULTS as fault:
             self._noted(in_words(fault))
