@@ -19,7 +19,7 @@ serve: $(VENV)/.runtime ## start the server on this machine with the policies of
 test: $(VENV)/.dev ## the whole suite, the policies' own cases included
 	$(VENV)/bin/pytest -n auto
 
-check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans: under half a minute
+check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy

@@ -384,20 +384,8 @@ class _Plain(HTTPConnection):
         self._watch(self.sock)
 
 
-class _Secure(HTTPSConnection):
-    def __init__(
-        self, *arguments: Any, watch: Callable[[socket.socket], None], loopback_only: bool, **more: Any
-    ) -> None:
-        super().__init__(*arguments, **more)
-        self._watch, self._loopback_only = watch, loopback_only
-
-    def _new_conn(self) -> socket.socket:
-        return _to_this_machine(self) if self._loopback_only else super()._new_conn()
-
-    def connect(self) -> None:
-        super().connect()
-        assert self.sock is not None
-        self._watch(self.sock)
+class _Secure(_Plain, HTTPSConnection):
+    """The same over TLS: what `_Plain` calls its own kind's is then HTTPSConnection's."""
 
 
 def _to_this_machine(connection: HTTPConnection) -> socket.socket:

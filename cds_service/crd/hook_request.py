@@ -6,31 +6,21 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import orjson
 
 from cds_service.crd.clients import Client
 from cds_service.crd.envelope import read_envelope
 from cds_service.crd.hooks import HOOKS, Hook
+from cds_service.crd.looked_up import Given, NextPage, Prefetched, PrefetchState, ReadBack, given_in, resource_type_of
 from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault, patients_of
 from cds_service.crd.prefetch import DEFAULT_MAX_CARDS
-from cds_service.crd.queries import FhirAccess, Query, Reading, page_after
-from cds_service.crd.templates import searched_type
+from cds_service.crd.queries import FhirAccess, Reading
 from cds_service.crd.versions import NEWEST, VERSIONS, CrdVersion, version_named
 from cds_service.fhir.addresses import is_token
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.references import own_reference
-
-PrefetchState = Literal["given", "empty", "partial", "failed"]
-
-
-class Given(NamedTuple):
-    """A resource as it came: where it stands in the call, itself, and the fullUrl of its Bundle entry."""
-
-    where: str
-    resource: Any
-    full_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +32,6 @@ class Configuration:
 
     def wants(self, card_type: str) -> bool:
         return card_type not in self.off
-
-
-class NextPage(NamedTuple):
-    """A page of prefetch that was not sent along, and the types that are cut off without it."""
-
-    query: Query
-    cuts: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +78,14 @@ class HookRequest:
                     found[resource_type] = f"the EHR could not look up {resource_type}"
                 case "partial":
                     found[resource_type] = f"the EHR sent only a part of what it found of {resource_type}"
-                case _ if not self._is_given(resource_type):
+                case _ if not self._isgiven_in(resource_type):
                     no_more = f"the EHR sent no {resource_type} with the call"
                     found[resource_type] = self.unread.get(resource_type, no_more)
         return found
 
     def with_chart(self, readings: Iterable[Reading]) -> HookRequest:
         """The same call, with what was read from the EHR since as part of its chart."""
-        read = _ReadBack(self)
+        read = ReadBack(self.prefetch_state, self.unread, self.next_pages)
         for reading in readings:
             read.add(reading)
         return replace(
@@ -114,7 +97,7 @@ class HookRequest:
             unread=read.unread,
         )
 
-    def _is_given(self, resource_type: str) -> bool:
+    def _isgiven_in(self, resource_type: str) -> bool:
         match resource_type:
             case "Patient":
                 return self._holds(resource_type, self.patient_id)
@@ -129,7 +112,7 @@ class HookRequest:
 
     def _holds(self, resource_type: str, identity: str) -> bool:
         return any(
-            _resource_type(one.resource) == resource_type and one.resource.get("id") == identity
+            resource_type_of(one.resource) == resource_type and one.resource.get("id") == identity
             for one in self.resources
         )
 
@@ -168,7 +151,7 @@ def parse_hook_request(
     fault = _draft_fault(draft, patient_id, called) or _prefetch_fault(prefetch)
     if fault is not None:
         return fault
-    prefetched = _Prefetched(prefetch, hook)
+    prefetched = Prefetched(prefetch, hook)
     return HookRequest(
         hook=called,
         hook_instance=document["hookInstance"],
@@ -252,7 +235,7 @@ def _draft(context: dict[str, Any], hook: Hook) -> list[Given]:
     if hook.bundle is None:
         return []
     entries = context[hook.bundle].get("entry", ())
-    return [_given(f"context.{hook.bundle}", n, entry) for n, entry in enumerate(entries)]
+    return [given_in(f"context.{hook.bundle}", n, entry) for n, entry in enumerate(entries)]
 
 
 def _named(context: dict[str, Any], hook: Hook) -> tuple[str, ...]:
@@ -264,27 +247,15 @@ def _named(context: dict[str, Any], hook: Hook) -> tuple[str, ...]:
     return ()
 
 
-def _given(bundle: str, place: int, entry: Any) -> Given:
-    """An entry of a Bundle as a resource; None for the resource where the entry has none."""
-    if not isinstance(entry, dict):
-        return Given(f"{bundle}.entry[{place}]", None)
-    return Given(f"{bundle}.entry[{place}].resource", entry.get("resource"), entry.get("fullUrl"))
-
-
-def _resource_type(resource: Any) -> str:
-    kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    return kind if isinstance(kind, str) else ""
-
-
 def _is_asked_about(resource: Any, hook: Hook) -> bool:
-    return _resource_type(resource) in hook.about
+    return resource_type_of(resource) in hook.about
 
 
 def _draft_fault(draft: list[Given], patient_id: str, hook: Hook) -> Problem | None:
     """The first thing that keeps an order from being answered. What is beside the orders cannot."""
     seen: set[str] = set()
     for where, resource, _ in draft:
-        if not _resource_type(resource):
+        if not resource_type_of(resource):
             # passed over in silence it might have been an order
             return Problem("invalid", where, "no resource with a resourceType", "send an order", "structure")
         if not _is_asked_about(resource, hook):
@@ -320,12 +291,12 @@ def _orders_as_written(prefetched: list[Given], body: bytes, hook: str) -> dict[
     """The orders of the chart by where they stand, with the digits of the body, if a float would lose some."""
     if not any(_is_order(one.resource) and _holds_float(one.resource) for one in prefetched):
         return {}
-    found = _Prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"], hook).resources
+    found = Prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"], hook).resources
     return {one.where: one.resource for one in found if _is_order(one.resource)}
 
 
 def _is_order(resource: Any) -> bool:
-    return _resource_type(resource) in ORDER_TYPES
+    return resource_type_of(resource) in ORDER_TYPES
 
 
 def _holds_float(value: Any) -> bool:
@@ -373,176 +344,3 @@ def _prefetch_fault(prefetch: dict[str, Any]) -> Problem | None:
             fix = "send a resource, or null where the look-up found nothing"
             return Problem("invalid", f"prefetch.{key}", "not a resource", fix, "structure")
     return None
-
-
-class _Prefetched:
-    """All resources under all keys, and how each key's look-up went, by the type that the key stands for."""
-
-    def __init__(self, prefetch: dict[str, Any], hook: str) -> None:
-        self.resources: list[Given] = []
-        self.states: dict[str, PrefetchState] = {}
-        self.shown: set[str] = set()
-        self.closed: set[str] = set()
-        self.pages: list[NextPage] = []
-        for key, value in prefetch.items():
-            self._add(key, value, searched_type(key, hook))
-
-    def _add(self, key: str, value: Any, resource_type: str | None) -> None:
-        came = _came(f"prefetch.{key}", value)
-        self.resources.extend(came.resources)
-        if came.failed or not came.resources:
-            self.closed.add(key)
-        if resource_type is None:
-            return  # certain resources by their ids: that the others were looked up does not follow
-        state = came.state
-        if value is not None and not _answers(value, resource_type, came.resources):
-            state = "failed"  # what stands there is no answer to the look-up
-        shown = {_resource_type(one.resource) for one in came.resources}
-        self.shown |= shown
-        self._worse(resource_type, state)
-        pages = [*came.next_pages, ""] if came.short else came.next_pages  # "": nobody knows where
-        if pages:
-            cuts = frozenset(shown | {resource_type})
-            self.pages.extend(NextPage(Query(resource_type, page=url), cuts) for url in pages)
-            for one in cuts:
-                self._worse(one, "partial")
-
-    def _worse(self, resource_type: str, state: PrefetchState) -> None:
-        before = self.states.get(resource_type, "empty")
-        self.states[resource_type] = max(state, before, key=_WORST_LAST.index)
-
-
-def _answers(value: dict[str, Any], resource_type: str, brought: list[Given]) -> bool:
-    """Whether a value can be what a look-up of this type gave.
-
-    Of orders absence counts: they are searched for, and only a Bundle that is empty or holds some of them answers.
-    """
-    kind = _resource_type(value)
-    if resource_type not in ORDER_TYPES:
-        return kind in ("Bundle", "OperationOutcome", resource_type)
-    held = {_resource_type(one.resource) for one in brought}
-    return kind == "OperationOutcome" or (kind == "Bundle" and (not held or resource_type in held))
-
-
-_WORST_LAST: list[PrefetchState] = ["empty", "given", "partial", "failed"]
-
-
-class _ReadBack:
-    """What readings add to a call."""
-
-    def __init__(self, request: HookRequest) -> None:
-        self.request = request
-        self.resources: list[Given] = []
-        self.states: dict[str, PrefetchState] = dict(request.prefetch_state)
-        self.unread: dict[str, str] = dict(request.unread)
-        self.pages: list[NextPage] = list(request.next_pages)
-        self.asked: frozenset[str] = frozenset()
-
-    def add(self, reading: Reading) -> None:
-        query = reading.query
-        self.asked |= frozenset(query.marks)
-        failed, partial = False, False
-        for number, page in enumerate(reading.pages, start=1):
-            came = _came(f"fhirServer.{query.resource_type}" + (f".page{number}" if number > 1 else ""), page)
-            self.resources.extend(came.resources)
-            failed = failed or came.failed
-            # of the last page: the others were followed. What one page counts is for all of them together
-            partial = bool(came.next_pages) or (came.short and len(reading.pages) == 1 and query.page is None)
-        told = f"the EHR was asked for {query.resource_type} and {reading.fault}" if reading.fault else None
-        if query.page is not None:
-            self._page(query, failed or partial or told is not None, told)
-        elif query.ids:
-            if told is not None:
-                self.unread[query.resource_type] = told
-        else:
-            self._search(query.resource_type, failed, partial, reading, told)
-
-    def _search(self, kind: str, failed: bool, partial: bool, reading: Reading, told: str | None) -> None:
-        state: PrefetchState = "given" if self._holds(kind) else "empty"
-        if failed or not reading.pages:
-            state = "failed"
-        elif partial or told is not None:
-            state = "partial"
-        self.states[kind] = state
-        if told is not None:
-            self.unread[kind] = told
-
-    def _holds(self, kind: str) -> bool:
-        return any(_resource_type(one.resource) == kind for one in self.resources)
-
-    def _page(self, query: Query, cut: bool, told: str | None) -> None:
-        """The types that the page was missing for are whole once none of their pages is missing any more."""
-        for page in [one for one in self.pages if one.query == query]:
-            if cut:
-                self.unread.update(dict.fromkeys(page.cuts, told) if told else {})
-                continue
-            self.pages.remove(page)
-            for kind in page.cuts:
-                if self.states.get(kind) == "partial" and not any(kind in one.cuts for one in self.pages):
-                    self.states[kind] = "given"
-
-
-class _Came(NamedTuple):
-    """What stands in one value of prefetch, or in one body that was read."""
-
-    resources: list[Given]
-    failed: bool
-    short: bool  # counts more than it holds, and names no page where the rest is
-    next_pages: list[str]
-
-    @property
-    def state(self) -> PrefetchState:
-        if self.failed:
-            return "failed"
-        if self.next_pages or self.short:
-            return "partial"
-        return "given" if self.resources else "empty"
-
-
-def _came(where: str, value: Any) -> _Came:
-    """The resources of a resource or Bundle; whether its look-up failed, and which pages are missing."""
-    found: list[Given] = []
-    failed, short, pages = False, False, []
-    waiting = [Given(where, value)] if value is not None else []
-    while waiting:
-        one = waiting.pop()
-        match _resource_type(one.resource):
-            case "OperationOutcome":
-                failed = failed or _is_failure(one.resource)
-            case "":
-                failed = True
-                found.append(one)
-            case "Bundle":
-                entries = one.resource.get("entry", [])
-                if not isinstance(entries, list):
-                    failed = True
-                    continue
-                after = page_after(one.resource)
-                if after is not None:
-                    pages.append(after)
-                elif _is_short(one.resource, entries):
-                    short = True
-                waiting.extend(_given(one.where, n, entries[n]) for n in reversed(range(len(entries))))
-            case _:
-                found.append(one)
-    return _Came(found, failed, short, pages)
-
-
-def _is_failure(outcome: dict[str, Any]) -> bool:
-    """A look-up that failed, unless all that is said of it is for information (FHIR R4, Search: outcomes)."""
-    issues = outcome.get("issue")
-    if not isinstance(issues, list) or not issues:
-        return True
-    return not all(isinstance(one, dict) and one.get("severity") == "information" for one in issues)
-
-
-def _is_short(bundle: dict[str, Any], entries: list[Any]) -> bool:
-    """Whether a Bundle counts more matches than it holds."""
-    total = bundle.get("total")
-    return isinstance(total, int) and total > sum(_is_match(one) for one in entries)
-
-
-def _is_match(entry: Any) -> bool:
-    """An entry that `total` counts: R4 leaves out what was only included, and outcomes."""
-    search = entry.get("search") if isinstance(entry, dict) else None
-    return not (isinstance(search, dict) and search.get("mode") in ("include", "outcome"))

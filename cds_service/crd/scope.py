@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.crd.hook_request import Given, HookRequest
+from cds_service.crd.hook_request import HookRequest
 from cds_service.crd.hooks import Orders
+from cds_service.crd.looked_up import Given
 from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault, patients_of
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
