@@ -322,8 +322,9 @@ def test_all_answers_of_a_call_have_a_limit_together(ehr: MisbehavingEhr) -> Non
     ehr.otherwise = lambda request: request.fhir({"resourceType": "Patient", "id": request.path[14:], "x": text})
     readings = read(ehr, *(Query("Patient", ids=(f"p{n}",)) for n in range(6)), seconds=20)
     faults = [one.fault for one in readings]
+    # how many arrive whole depends on how the reads take turns: it may be none
     assert faults.count(None) <= 4
-    assert set(faults) == {None, reads.TOO_MUCH}
+    assert set(faults) <= {None, reads.TOO_MUCH}
 
 
 def test_a_server_that_is_not_there_could_not_be_reached() -> None:
