@@ -69,3 +69,10 @@ class Catalogue:
         if version is None:
             return versions[-1] if versions else None
         return next((one for one in versions if one.version == version), None)
+
+    def by_form(self, url: str, version: str | None = None) -> Policy | None:
+        """The policy whose questionnaire this is; without `version` the newest."""
+        found = [one for one in self.policies if one.form is not None and one.form.url == url]
+        if version is not None:
+            return next((one for one in found if one.form is not None and one.form.version == version), None)
+        return max(found, key=lambda one: one.start, default=None)

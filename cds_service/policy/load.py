@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.faults import Faults, check_shape
+from cds_service.policy.form import Form, form_of
 from cds_service.policy.payers import Payer, read_payer
 from cds_service.policy.plan import Policy
 from cds_service.policy.read_plan import read_plan
 from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import ValueSet, ValueSets, contradictions, read_value_set
 
-_HELD = ("InsurancePlan", "Library", "PlanDefinition", "ValueSet")
+_HELD = ("InsurancePlan", "Library", "PlanDefinition", "Questionnaire", "ValueSet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def load_catalogue(
     payers = _payers(by_type.get("InsurancePlan", []), problems)
     libraries = _libraries(by_type.get("Library", []), problems)
     policies = _policies(by_type.get("PlanDefinition", []), libraries, value_sets, payers, problems)
+    policies = _with_forms(policies, by_type.get("Questionnaire", []), problems)
     held = {policy.id for policy in policies}
     for name in sorted(disabled - held):
         fix = f"one of {', '.join(sorted(held))}"
@@ -130,3 +132,19 @@ def _policies(
             problems.append(Problem("conflict", one.where, f"{policy.canonical} is held twice", "remove one"))
         policies.append(policy)
     return policies
+
+
+def _with_forms(policies: Sequence[Policy], definitions: Sequence[Definition], problems: list[Problem]) -> list[Policy]:
+    """Each policy with the questionnaire that it names."""
+    forms: dict[str, Form] = {}
+    for one in definitions:
+        faults = Faults(one.where)
+        if check_shape(one.resource, faults):
+            form = form_of(one.resource)
+            forms[form.canonical] = form
+        problems.extend(faults.problems)
+    for policy in policies:
+        if policy.questionnaire is not None and policy.questionnaire not in forms:
+            fix = f"one of {', '.join(sorted(forms))}" if forms else "put a Questionnaire.json beside the plan"
+            problems.append(Problem("not-found", policy.where, f"the questionnaire {policy.questionnaire}", fix))
+    return [replace(one, form=forms.get(one.questionnaire or "")) for one in policies]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from cds_service.fhir.fhirpath import Expression
+from cds_service.policy.form import Form
 from cds_service.terminology.value_sets import Key
 
 
@@ -228,6 +229,7 @@ class Policy:
     # criterion, exclusion or document -> the same, through all that it reads
     verdicts_rest_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     value_sets: frozenset[str] = frozenset()  # canonicals, with version, of every set that it reads
+    form: Form | None = None  # the questionnaire, as it is read
 
     @property
     def canonical(self) -> str:
