@@ -17,10 +17,10 @@ from cds_service.crd.card_text import (
     summary,
 )
 from cds_service.crd.determination_json import determination_json
-from cds_service.crd.hook_request import Configuration, HookRequest
+from cds_service.crd.hook_request import Configuration, HookRequest, holds_float
 from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
-from cds_service.crd.statements import Statement
+from cds_service.crd.statements import Statement, billing_code
 from cds_service.crd.versions import CrdVersion
 from cds_service.policy.model import Advice, Determination, Status, Suggestion
 
@@ -34,7 +34,12 @@ class Card(dict[str, Any]):
 
 
 _LONGEST_NOTE = 1200
-_DISPLAYS = {"guideline": "Guideline", "claim": "Claim", "clinical-reminder": "Clinical Reminder"}
+_DISPLAYS = {
+    "guideline": "Guideline",
+    "claim": "Claim",
+    "clinical-reminder": "Clinical Reminder",
+    "insurance": "Insurance",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def cards(
     """The cards of an answer: criteria, suggested changes, suggested orders, notes; not more than wanted.
 
     `link` gives the address of our own page of a policy. Source: CDS Hooks 2.0, Card Attributes; CRD 2.2, cards
-    page (External Reference, Propose Alternate Request, Identify Additional Orders, Instructions).
+    page (External Reference, Propose Alternate Request, Identify Additional Orders, Update Coverage, Instructions).
     """
     statements = tuple(statements)
     said = [Said(one, determination) for one in statements for determination in one.determinations]
@@ -86,6 +91,8 @@ def cards(
         found += sorted(of_policies, key=lambda card: card["indicator"] != "warning")
     if showing.wants("claim"):
         found += _suggestion_cards(said)
+    if showing.wants("insurance"):
+        found += _lapsed_coverages(statements)
     if showing.wants("clinical-reminder"):
         found += _of_unread_orders(statements, showing.unread)
         # where no change can be suggested, the advice itself still counts
@@ -249,6 +256,41 @@ def _suggestion(proposal: _Proposal, kind: str, several: bool) -> dict[str, Any]
         label = f"{label} ({proposal.said.determination.code})"
     action = {"type": kind, "description": label, "resource": proposal.resource}
     return {"label": label, "actions": [action]}
+
+
+# -- coverage ---------------------------------------------------------------------------------------------
+
+
+def _lapsed_coverages(statements: Iterable[Statement]) -> Iterator[Card]:
+    """Coverages that have ended and are still marked active, each with the offer to mark it as cancelled.
+
+    For those who keep the record, on hooks of theirs; clinicians who order are not asked (CRD 2.2, resp-67).
+    """
+    orders: dict[str, dict[str, Statement]] = {}
+    for one in statements:
+        if one.coverage.lapsed is not None:
+            orders.setdefault(one.coverage.key, {})[one.line.reference] = one
+    for about in orders.values():
+        coverage = next(iter(about.values())).coverage
+        if coverage.payer is None or coverage.lapsed is None:
+            continue
+        resource, last = coverage.lapsed
+        line = f"The {coverage.payer.name} coverage on file ended on {last}, and is still marked active"
+        codes = dict.fromkeys(code["code"] for one in about.values() if (code := billing_code(one.line)) is not None)
+        text = (
+            f"Nothing can be determined under it{f' for {joined(map(plain, codes))}' if codes else ''}. Ask for the "
+            "coverage that holds now; this record can be closed."
+        )
+        card = _card("insurance", coverage.payer.name, line, text, ())
+        card["extension"]["davinci-crd.associated-resource"] = list(about)
+        # nothing else of the record may change: what cannot be written back to the letter is left to its keeper
+        if isinstance(resource.get("id"), str) and not holds_float(resource):
+            card["selectionBehavior"] = "any"
+            closed = {**resource, "status": "cancelled"}
+            label = "Mark this coverage as cancelled"
+            action = {"type": "update", "description": f"Coverage ended on {last}", "resource": closed}
+            card["suggestions"] = [{"label": label, "actions": [action]}]
+        yield card
 
 
 # -- notes ------------------------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ class OrderCoverage:
 
     `reference` is a Reference as the EHR knows the Coverage. `standing` is 'active' (then `payer` is set, and
     `view` is what policies see), 'ended' or 'unread'; `why` says in words what is wrong with the last two. `until` is
-    the last day of an active one, if it has one.
+    the last day of an active one, if it has one. `lapsed` is the Coverage itself, with its last day, where it has ended
+    by its own period and is still marked active: the record contradicts itself.
     """
 
     reference: Mapping[str, Any]
@@ -39,6 +40,7 @@ class OrderCoverage:
     view: Mapping[str, Any] | None = None
     why: str = ""
     until: date | None = None
+    lapsed: tuple[Resource, date] | None = None
 
     @property
     def key(self) -> str:
@@ -154,7 +156,11 @@ class _Coverages:
             return OrderCoverage(reference, "unread", payer, why=f"The coverage {never_meant}.")
         why = _why_not_active(coverage, self.on_date, begins)
         if why:
-            return OrderCoverage(reference, "ended", payer, why=why)
+            last = _last_day(coverage)
+            lapsed = last is not None and last < self.on_date and _status(coverage) == "active"
+            return OrderCoverage(
+                reference, "ended", payer, why=why, lapsed=(coverage, last) if lapsed and last else None
+            )
         view = _view(coverage, payer, programme)
         return OrderCoverage(reference, "active", payer, view, until=_last_day(coverage))
 

@@ -24,6 +24,7 @@ _CARDS = (
     ("guideline", "Guidelines", "Say which criteria of the payer's policy are met, not met or still open."),
     ("claim", "Claim", "Suggest changes to an order, or further orders, that the payer's policy asks for."),
     ("clinical-reminder", "Clinical Reminders", "Give the notes of the payer's policy that ask no action."),
+    ("insurance", "Insurance", "Offer to correct a coverage that has ended and is still marked active."),
 )
 _MAX_CARDS = "At most this many cards, the most useful ones."
 

@@ -282,14 +282,14 @@ def _draft_fault(draft: list[Given], patient_id: str, hook: Hook) -> Problem | N
 def _orders(draft: list[Given], body: bytes, hook: Hook) -> tuple[DraftOrder, ...]:
     places = [n for n, one in enumerate(draft) if _is_asked_about(one.resource, hook)]
     echoes: Mapping[int, Any] = {}
-    if hook.bundle is not None and any(_holds_float(draft[n].resource) for n in places):
+    if hook.bundle is not None and any(holds_float(draft[n].resource) for n in places):
         echoes = _as_written(body, hook.bundle, places)
     return tuple(DraftOrder(draft[n].where, draft[n].resource, echoes.get(n, draft[n].resource)) for n in places)
 
 
 def _orders_as_written(prefetched: list[Given], body: bytes, hook: str) -> dict[str, Any]:
     """The orders of the chart by where they stand, with the digits of the body, if a float would lose some."""
-    if not any(_is_order(one.resource) and _holds_float(one.resource) for one in prefetched):
+    if not any(_is_order(one.resource) and holds_float(one.resource) for one in prefetched):
         return {}
     found = Prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"], hook).resources
     return {one.where: one.resource for one in found if _is_order(one.resource)}
@@ -299,11 +299,12 @@ def _is_order(resource: Any) -> bool:
     return resource_type_of(resource) in ORDER_TYPES
 
 
-def _holds_float(value: Any) -> bool:
+def holds_float(value: Any) -> bool:
+    """Whether a number in it may have lost digits that its sender wrote: 1.10 reads as 1.1."""
     if value.__class__ is dict:
-        return any(_holds_float(one) for one in value.values())
+        return any(holds_float(one) for one in value.values())
     if value.__class__ is list:
-        return any(_holds_float(one) for one in value)
+        return any(holds_float(one) for one in value)
     return value.__class__ is float
 
 

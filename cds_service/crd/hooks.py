@@ -134,7 +134,7 @@ _ALL = (
         },
         primary=True,
         writes=True,
-        cards=frozenset({"guideline", "clinical-reminder"}),
+        cards=frozenset({"guideline", "clinical-reminder", "insurance"}),
         title="Prior authorization of what an appointment is for",
         description=(
             "Says for the order behind each appointment, or for the appointment itself, whether the payer wants prior "
@@ -147,7 +147,7 @@ _ALL = (
         context={"userId": _USER, "patientId": _PATIENT, "encounterId": _ENCOUNTER},
         primary=False,
         writes=False,
-        cards=frozenset({"guideline"}),
+        cards=frozenset({"guideline", "insurance"}),
         title="What active orders lack when an encounter starts",
         description=(
             "Says for the patient's active orders what their prior authorization still lacks, while the patient is "

@@ -33,7 +33,9 @@ def of_kind(kind: str) -> Iterator[tuple[Answer, dict[str, Any]]]:
     for one, card in CARDS:
         actions = [each["type"] for suggestion in card.get("suggestions", ()) for each in suggestion["actions"]]
         found = "externalReference" if "links" in card else "instructions"
-        if actions:
+        if card["source"]["topic"]["code"] == "insurance":
+            found = "adjustCoverage"
+        elif actions:
             found = "additionalOrders" if set(actions) == {"create"} else "alternateRequest"
         if found == kind:
             yield one, card
@@ -259,10 +261,26 @@ def test_an_order_that_no_policy_knows_brings_no_card(service: FlaskClient) -> N
     assert answered(service, conversation("orders-that-no-policy-knows"))["cards"] == []
 
 
-@requirement("resp-59", "resp-70")
-def test_neither_forms_nor_coverage_updates_are_sent_as_cards() -> None:
+@requirement("resp-59")
+def test_no_form_is_sent_to_a_client_that_has_dtr() -> None:
     types = {each["resource"]["resourceType"] for _, _, one in SUGGESTIONS for each in one["actions"]}
-    assert types <= ORDERS
+    assert types <= ORDERS | {"Coverage"}
+
+
+@requirement("resp-70")
+def test_coverage_updates_are_offered_to_those_who_keep_the_record() -> None:
+    hooks = {one.request["hook"] for one, _ in of_kind("adjustCoverage")}
+    assert hooks and hooks <= {"appointment-book", "encounter-start"}
+
+
+def test_an_update_of_a_coverage_is_one_suggestion_with_one_action_and_changes_nothing_else() -> None:
+    for one, card in of_kind("adjustCoverage"):
+        [suggestion] = card["suggestions"]
+        [action] = suggestion["actions"]
+        assert action["type"] == "update"
+        before = orders_of(one.request)[f"Coverage/{action['resource']['id']}"]
+        assert before["status"] == "active"
+        assert action["resource"] == {**before, "status": "cancelled"}
 
 
 # -- the logical models of CRD 2.2 ------------------------------------------------------------------------
@@ -272,6 +290,7 @@ MODELS = {
     "instructions": "resp-24",
     "alternateRequest": "resp-56",
     "additionalOrders": "resp-58",
+    "adjustCoverage": "resp-71",
 }
 
 

@@ -325,7 +325,7 @@ def test_each_card_has_the_shape_of_its_kind(answer: Answer) -> None:
             case "clinical-reminder":  # Instructions
                 assert "links" not in card
                 assert "suggestions" not in card
-            case "claim":  # Propose Alternate Request, Identify Additional Orders
+            case "claim" | "insurance":  # Propose Alternate Request, Identify Additional Orders; Update Coverage
                 for suggestion in card["suggestions"]:
                     (action,) = suggestion["actions"]
                     assert action["type"] in ("update", "create")

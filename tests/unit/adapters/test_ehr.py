@@ -354,7 +354,7 @@ def test_a_server_that_says_when_to_come_again_is_asked_again_then(ehr: Misbehav
     ehr.otherwise = once(lambda request: request.say(status, Retry_After="1"), lambda request: request.fhir(PATIENT))
     began = time.monotonic()
     assert read(ehr)[0].fault is None
-    assert 1.0 <= time.monotonic() - began
+    assert time.monotonic() - began >= 1.0
 
 
 @pytest.mark.parametrize("wait", ["60", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999", "²"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -646,3 +647,44 @@ def test_each_version_has_its_system_of_topics_and_its_way_to_name_orders(
     (card,) = dealt(statement(determination()), version=version)
     assert card["source"]["topic"]["system"] == system
     assert card["extension"]["davinci-crd.associated-resource"] == [associated]
+
+
+# -- coverage that has ended ------------------------------------------------------------------------------
+
+LAPSED = {"resourceType": "Coverage", "id": "c1", "status": "active", "period": {"end": "2026-10-31"}, "x": [1]}
+
+
+def under_a_lapsed_coverage(resource: dict[str, Any], identity: str = "o1") -> Statement:
+    coverage = OrderCoverage({"reference": "Coverage/c1"}, "ended", ACME, lapsed=(resource, date(2026, 10, 31)))
+    return statement(resource=order(identity), coverage=coverage)
+
+
+def test_those_who_keep_the_record_are_offered_to_close_a_coverage_that_has_ended() -> None:
+    said = [under_a_lapsed_coverage(LAPSED), under_a_lapsed_coverage(LAPSED, "o2")]
+    [card] = dealt(*said, hook="encounter-start")
+    assert card["summary"] == "The Acme Health coverage on file ended on 2026-10-31, and is still marked active"
+    assert card["source"]["topic"]["code"] == "insurance"
+    assert card["extension"]["davinci-crd.associated-resource"] == [
+        {"reference": "DeviceRequest/o1"},
+        {"reference": "DeviceRequest/o2"},
+    ]
+    [suggestion] = card["suggestions"]
+    [action] = suggestion["actions"]
+    assert action["type"] == "update"
+    assert action["resource"] == {**LAPSED, "status": "cancelled"}
+    assert LAPSED["status"] == "active"
+
+
+def test_whoever_orders_is_not_asked_to_mend_a_coverage() -> None:
+    assert not dealt(under_a_lapsed_coverage(LAPSED))
+    assert not dealt(under_a_lapsed_coverage(LAPSED), hook="encounter-discharge")
+
+
+def test_the_offer_can_be_switched_off() -> None:
+    assert not dealt(under_a_lapsed_coverage(LAPSED), hook="appointment-book", off=frozenset({"insurance"}))
+
+
+@pytest.mark.parametrize("changes", [{"id": None}, {"costToBeneficiary": [{"valueMoney": {"value": 1.1}}]}])
+def test_a_coverage_that_cannot_be_written_back_to_the_letter_is_only_spoken_of(changes: dict[str, Any]) -> None:
+    [card] = dealt(under_a_lapsed_coverage({**LAPSED, **changes}), hook="appointment-book")
+    assert "suggestions" not in card
