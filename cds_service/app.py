@@ -138,6 +138,7 @@ def create_app(
             read_back,
             clients.of_server,
             store,
+            settings.dtr_context_days > 0,
         )
     )
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))

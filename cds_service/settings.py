@@ -41,6 +41,7 @@ class Settings:
     clients: Path | None  # the client registry
     max_body: int  # bytes
     database_url: str  # sqlite:/// and an absolute path
+    dtr_context_days: int  # 0: nothing is kept for questionnaires
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ SETTINGS = (
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
     Setting("CDS_CLIENTS", "none", "file of the client registry: whose FHIR servers may be read, and what they prefer"),
     Setting("CDS_DATABASE_URL", "sqlite:///var/cds.sqlite", "where answers are remembered and feedback is kept"),
+    Setting(
+        "CDS_DTR_CONTEXT_DAYS", "30", "days for which a questionnaire can be filled from what was looked at; 0: none"
+    ),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -107,6 +111,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         clients=read("CDS_CLIENTS", _file, None),
         max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
         database_url=read("CDS_DATABASE_URL", _database_url, _database_url(_DEFAULTS["CDS_DATABASE_URL"])),
+        dtr_context_days=read("CDS_DTR_CONTEXT_DAYS", _days, int(_DEFAULTS["CDS_DTR_CONTEXT_DAYS"])),
     )
     return (None if problems else settings), problems
 
@@ -222,6 +227,12 @@ def _database_url(text: str) -> str:
     if Path(path).is_dir():
         raise _Wrong("a folder, not a file", fix)
     return f"{prefix}{Path(path).absolute()}"
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 3650:
+        raise _Wrong(f"{text!r}", "write days as a whole number from 0 to 3650")
+    return int(text)
 
 
 def _max_body(text: str) -> int:

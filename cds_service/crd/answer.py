@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -34,11 +34,13 @@ from cds_service.crd.templates import searched_type
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
 from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
+from cds_service.policy.context import Context
 from cds_service.policy.determination import determine
 from cds_service.policy.model import Determination, Situation
 from cds_service.policy.order_line import OrderLine
 from cds_service.policy.payers import Payer
 from cds_service.policy.plan import Policy
+from cds_service.policy.situation_json import kept as situation_kept
 
 _NOTHING_EARLIER: Mapping[str, Assertion] = {}
 
@@ -74,11 +76,13 @@ def answer(
     link: Callable[[str], str],
     business_hours: BusinessHours = STANDARD_HOURS,
     earlier: Mapping[str, Assertion] = _NOTHING_EARLIER,
+    keeps_contexts: bool = False,
 ) -> HookResponse | Problem:
     """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
     `asked_at` is the instant of the call in the service's zone; `link` gives the address of our page of a policy.
     `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py).
+    `keeps_contexts`: whether what a questionnaire is to be filled from is kept where one goes out.
     """
     hook = request.hook
     scope = scope_of(request)
@@ -115,7 +119,13 @@ def answer(
         system_actions=system_actions(statements, asked_at.date(), manner) if actions else (),
         statements=statements,
         primary=hook.primary,
-        kept=to_keep(remembered, sent, patient, [held for _, held in said if held is not None]),
+        kept=to_keep(
+            remembered,
+            sent,
+            patient,
+            [held for _, held in said if held is not None],
+            _contexts(call, remembered) if keeps_contexts else (),
+        ),
     )
 
 
@@ -223,9 +233,17 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
     policies = call.catalogue.in_force(payer, line.line, line.day)
     if not policies:
         return
+    situation = _situation(call, line, coverage)
+    for policy in policies:
+        determination = determine(policy, situation)
+        if determination is not None:
+            yield determination
+
+
+def _situation(call: _Call, line: DraftLine, coverage: Mapping[str, Any]) -> Situation:
     encounter_id = call.request.encounter_id
     record = call.chart_beside(line)
-    situation = Situation(
+    return Situation(
         record=record,
         line=line.line,
         order_date=line.day,
@@ -239,7 +257,27 @@ def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[
         business_hours=call.business_hours,
         not_looked_up=call.not_looked_up,
     )
-    for policy in policies:
-        determination = determine(policy, situation)
-        if determination is not None:
-            yield determination
+
+
+def _contexts(call: _Call, statements: Iterable[Statement]) -> Iterator[Context]:
+    """What each questionnaire that goes out is to be filled from; of one that went out before, as it is now."""
+    for one in statements:
+        payer, view, line = one.coverage.payer, one.coverage.view, one.line
+        earlier = one.assertion_id in call.earlier
+        named = {said.policy: said.questionnaire for said in one.determinations if said.doc_needed or earlier}
+        if payer is None or view is None or not any(named.values()):
+            continue
+        situation = _situation(call, line, view)
+        for policy in call.catalogue.in_force(payer.id, line.line, line.day):
+            questionnaire = named.get(policy.canonical)
+            if questionnaire is not None:
+                yield Context(
+                    id=one.assertion_id,
+                    policy=policy.canonical,
+                    questionnaire=questionnaire,
+                    patient=call.patient,
+                    subject=f"Patient/{call.request.patient_id}",
+                    coverage=one.coverage.reference,
+                    situation=situation_kept(policy, situation),
+                    made_at=call.asked_at,
+                )

@@ -1,6 +1,7 @@
 """What is kept of an answer for the next one, and what an earlier one is good for. Pure; the store only holds.
 
-Kept is what was said, by coverage-assertion-id: no chart, no order, and of the patient a digest.
+Kept is what was said, by coverage-assertion-id: no chart, no order, and of the patient a digest. Only where a
+questionnaire goes out is more kept, for a while: what it is to be filled from (policy/context.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from cds_service.crd.cards import Card
 from cds_service.crd.coverage_information import URL, assertion_id_of
 from cds_service.crd.statements import Statement
+from cds_service.policy.context import Context
 from cds_service.policy.model import Determination
 
 # Longer than any id that is given here; what is longer is a caller's own, and is not kept
@@ -69,6 +71,7 @@ class Kept:
 
     assertions: tuple[Assertion, ...]
     cards: tuple[SentCard, ...]
+    contexts: tuple[Context, ...] = ()
 
 
 NOTHING_KEPT = Kept((), ())
@@ -93,7 +96,11 @@ def _said_before(order: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def to_keep(
-    statements: Iterable[Statement], cards: Iterable[Card], patient: str, authorizations: Iterable[Authorization]
+    statements: Iterable[Statement],
+    cards: Iterable[Card],
+    patient: str,
+    authorizations: Iterable[Authorization],
+    contexts: Iterable[Context] = (),
 ) -> Kept:
     """What is kept of an answer. `authorizations`: those that satisfied something."""
     by_number = {one.id: one for one in authorizations}
@@ -107,7 +114,8 @@ def to_keep(
         )
         kept[one.assertion_id] = Assertion(one.assertion_id, patient, payer.id, decisions)
     sent = (SentCard(one["uuid"], " ".join(one.policies), one["source"]["topic"]["code"]) for one in cards)
-    return Kept(tuple(kept.values()), tuple(sent))
+    # a context stands under the assertion that it is of
+    return Kept(tuple(kept.values()), tuple(sent), tuple(one for one in contexts if one.id in kept))
 
 
 def _decision(

@@ -141,6 +141,40 @@ class Record:
         record.faults, record._foreign = tuple(faults), tuple(foreign)
         return record
 
+    @classmethod
+    def of_kept(
+        cls,
+        resources: Iterable[tuple[str | None, Resource]],
+        whose: tuple[str, Collection[str]],
+        not_looked_up: Mapping[str, str],
+        base: str | None,
+        faults: Sequence[RecordFault],
+        foreign: Sequence[tuple[str, Resource]],
+    ) -> Record:
+        """A record again, from what was kept of one: nothing is looked at twice, all of it was found to be sound.
+
+        `resources` come with the `urn:` that they were named by, if any. `whose`: see `whose_it_is`. `foreign`: of
+        another patient's resources the place, and as a resource of that type the codes it bore.
+        """
+        record = cls()
+        record.base, record.not_looked_up = base, dict(not_looked_up)
+        record._whose = (whose[0], set(whose[1]))
+        for urn, resource in resources:
+            record._keep(resource)
+            if urn is not None:
+                record._by_key.setdefault(urn, resource)
+        record.faults, record._foreign = tuple(faults), tuple(foreign)
+        return record
+
+    @property
+    def whose_it_is(self) -> tuple[str, tuple[str, ...]]:
+        """The patient's id, and every key by which a resource may name this patient as its own."""
+        return self._whose[0], tuple(sorted(self._whose[1]))
+
+    def urns(self) -> dict[int, str]:
+        """`id()` of a resource -> the `urn:` by which the call named it."""
+        return {id(one): key for key, one in self._by_key.items() if key.startswith("urn:")}
+
     def _owner(self, resource: Resource, patient_id: str, patient_keys: set[str]) -> str:
         kind = resource["resourceType"]
         if kind == "Patient":
@@ -186,12 +220,20 @@ class Record:
     def foreign_to(self, resource_type: str, path: str, named: Collection[CodingKey] | None) -> list[str]:
         """Where in the call resources of another patient stand that are of this type and bear one of the codes
         `named` at `path` (all of the type, for None). The resources themselves are not to be had."""
-        return [
-            where
-            for where, resource in self._foreign
-            if resource["resourceType"] == resource_type
-            and (named is None or any(key in named for key in _keys_at(resource, path)))
-        ]
+        return [where for where, _ in self.foreign_codes(resource_type, path, named)]
+
+    def foreign_codes(
+        self, resource_type: str, path: str, named: Collection[CodingKey] | None
+    ) -> list[tuple[str, tuple[CodingKey, ...]]]:
+        """The same, each with those of the codes `named` that it bears (none, where all of the type are asked for)."""
+        found: list[tuple[str, tuple[CodingKey, ...]]] = []
+        for where, resource in self._foreign:
+            if resource["resourceType"] != resource_type:
+                continue
+            borne = () if named is None else tuple(key for key in _keys_at(resource, path) if key in named)
+            if borne or named is None:
+                found.append((where, borne))
+        return found
 
     def resolve(self, reference: object, within: Resource | None = None) -> Resource | None:
         """The resource that a reference string or Reference names, if the call holds it; `#id` looks in `within`."""

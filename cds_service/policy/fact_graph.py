@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cds_service.fhir.fhirpath import EvaluationFault, Expression
-from cds_service.fhir.fhirpath.syntax import Variable, walk
+from cds_service.fhir.fhirpath.syntax import Member, Variable, walk
 from cds_service.policy.facts import CONTEXT
-from cds_service.policy.plan import Condition, Fact, Reach
+from cds_service.policy.plan import Condition, Fact, Policy, Reach
 
 # context that stands on a resource of the chart: what its failed look-up leaves open
 _CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
@@ -97,6 +97,22 @@ def reads_of(fact: Fact) -> frozenset[str]:
     if fact.measurement is not None:
         expressions += [expression for _, expression in fact.measurement.qualifiers]
     return frozenset(name for one in expressions if one is not None for name in one.reads)
+
+
+def elements_named(policy: Policy) -> frozenset[str]:
+    """Every element that an expression of the policy names, those of its words and suggestions included."""
+    expressions = [*policy.expressions(), *(one for row in policy.rows if isinstance(one := row.words, Expression))]
+    for fact in policy.facts.values():
+        window, measurement = fact.window, fact.measurement
+        expressions += [one for one in ((window.start, window.end) if window else ()) if one is not None]
+        expressions += [one for _, one in measurement.qualifiers] if measurement else []
+    for advice in policy.advice:
+        expressions += [advice.detail] if isinstance(advice.detail, Expression) else []
+        expressions += [change.expression for action in advice.actions for change in action.changes]
+    for trigger in policy.triggers:
+        expressions += trigger.condition.expressions if trigger.condition is not None else ()
+    nodes = (node for one in expressions for node in walk(one.ast))
+    return frozenset(node.name for node in nodes if isinstance(node, Member))
 
 
 def _read_in_order(expression: Expression) -> list[str]:

@@ -230,6 +230,7 @@ class Policy:
     verdicts_rest_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     value_sets: frozenset[str] = frozenset()  # canonicals, with version, of every set that it reads
     form: Form | None = None  # the questionnaire, as it is read
+    elements: frozenset[str] = frozenset()  # every element that an expression names: nothing else is ever read
 
     @property
     def canonical(self) -> str:

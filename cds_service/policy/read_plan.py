@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, Literal
 
 from cds_service.policy import table_rules
 from cds_service.policy.action_reader import Action, ActionReader, code_of, codes_of
+from cds_service.policy.fact_graph import elements_named
 from cds_service.policy.fact_reader import FactReader, RawFact
 from cds_service.policy.faults import (
     POLICY_PART,
@@ -171,7 +173,7 @@ class _PlanReader:
         if self.faults.problems or start is None:
             return None
         rests_on = self.facts.rests_on()
-        return Policy(
+        policy = Policy(
             id=self.resource["id"],
             url=self.resource["url"],
             version=version,
@@ -200,6 +202,7 @@ class _PlanReader:
             coded=_coded(facts.values()),
             value_sets=frozenset(self.facts.used_value_sets),
         )
+        return replace(policy, elements=elements_named(policy))
 
     def _wanted(self, name: str) -> str:
         value = self.resource.get(name)

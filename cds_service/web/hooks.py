@@ -44,10 +44,12 @@ def hooks(
     read_back: ReadBack,
     client_of: Callable[[str | None], Client | None],
     memory: Memory,
+    keeps_contexts: bool = False,
 ) -> Blueprint:
     """The hook routes. `services` tells the hook of each service id, as discovery announces them.
 
     `version` is the version of CRD that is answered in where neither the call nor its client says one.
+    `keeps_contexts`: whether questionnaires that go out can be filled from what was looked at.
     """
     blueprint = Blueprint("hooks", __name__)
 
@@ -72,7 +74,7 @@ def hooks(
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
         held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
         earlier = memory.earlier(assertion_ids(held))
-        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier)
+        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts)
         if isinstance(response, Problem):
             return refusal(response)
         _log_faults(response)

@@ -54,6 +54,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_DISABLED_POLICIES="acme-cpap, acme-bed",
         CDS_CLIENTS=str(registry),
         CDS_MAX_BODY="2048",
+        CDS_DTR_CONTEXT_DAYS="7",
         CDS_DATABASE_URL=f"sqlite:///{tmp_path}/cds.sqlite",
     )
     assert settings == Settings(
@@ -69,6 +70,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         clients=registry.resolve(),
         max_body=2048,
         database_url=f"sqlite:///{tmp_path}/cds.sqlite",
+        dtr_context_days=7,
     )
     assert settings.time_zone.key == "America/Chicago"
 
@@ -101,6 +103,9 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_HOOK_BUDGET", "soon"),
         ("CDS_CLIENTS", "no/such/file"),
         ("CDS_CLIENTS", "."),
+        ("CDS_DTR_CONTEXT_DAYS", "a week"),
+        ("CDS_DTR_CONTEXT_DAYS", "-1"),
+        ("CDS_DTR_CONTEXT_DAYS", "3651"),
         ("CDS_MAX_BODY", "8 MB"),
         ("CDS_MAX_BODY", "-1"),
         ("CDS_MAX_BODY", "0"),

@@ -16,11 +16,13 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select, text
 from sqlalchemy.dialects.sqlite import insert
 
+from cds_service.adapters.store import contexts as kept_contexts
 from cds_service.adapters.store.database import FAULTS, engine_for, file_of, in_words, make_file
 from cds_service.adapters.store.migrate import NewerSchema, bring_up_to_date, schema_of
 from cds_service.adapters.store.tables import SCHEMA, assertions, cards, decisions, feedback
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept
+from cds_service.policy.context import Context
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,6 +130,22 @@ class Store:
             _LOG.warning("the store can be used again")
         self._trouble = trouble
 
+    # -- for questionnaires -----------------------------------------------------------------------------
+
+    def contexts(self, identity: str, since: datetime) -> tuple[Context, ...]:
+        """What is kept under an assertion id since an instant, policy by policy. Raises StoreAway."""
+        if not self._usable and self.open() is not None:
+            raise StoreAway(self._trouble)
+        try:
+            with self._quick.connect() as connection:
+                return kept_contexts.read(connection, identity, _utc(since))
+        except FAULTS as fault:
+            raise StoreAway(in_words(fault)) from None
+
+    def forget_contexts(self, before: datetime) -> None:
+        """Let go of what is older. Raises StoreAway."""
+        self._write_or_say(lambda connection: kept_contexts.forget(connection, _utc(before)))
+
     # -- for feedback -----------------------------------------------------------------------------------
 
     def keep_feedback(self, given: Sequence[Feedback], service: str, moment: datetime) -> None:
@@ -198,6 +216,7 @@ def _keep(connection: Connection, kept: Kept, service: str, moment: datetime) ->
     said = [_decision_row(one, decision, moment) for one in kept.assertions for decision in one.decisions]
     if said:
         connection.execute(_DECISION, said)
+    kept_contexts.keep(connection, kept.contexts, _utc)
     if kept.cards:
         sent = [
             {"uuid": one.uuid, "service": service, "policy": one.policy, "kind": one.kind, "sent_at": moment}

@@ -1,14 +1,27 @@
 """The tables of the store, as this version of the program wants them. Migrations make them; nothing here does.
 
-None holds a name, a birth date or a piece of a chart: a patient is a digest, an order is not there at all.
+None but `contexts` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a digest. What it
+holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, DateTime, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 # The migration after which the tables are as below. A test holds it against the migrations and the tables.
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 # The longest text of a caller's that is kept, but for a comment
 LONGEST = 200
@@ -45,6 +58,20 @@ decisions = Table(
     Column("pa_from", Date),
     Column("pa_until", Date),
     Column("decided_at", DateTime, nullable=False),
+)
+
+# What each questionnaire that went out is to be filled from, by the same id: policy/context.py
+contexts = Table(
+    "contexts",
+    metadata,
+    Column("assertion", ForeignKey("assertions.id"), primary_key=True),
+    Column("policy", String(LONGEST), primary_key=True),
+    Column("patient", String(64), primary_key=True),  # the digest, as with decisions
+    Column("questionnaire", Text, nullable=False),
+    Column("subject", String(LONGEST), nullable=False),
+    Column("coverage", LargeBinary, nullable=False),  # JSON
+    Column("situation", LargeBinary, nullable=False),  # JSON
+    Column("made_at", DateTime, nullable=False, index=True),
 )
 
 # Every card that went out: what feedback is counted against

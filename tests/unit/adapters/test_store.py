@@ -24,6 +24,7 @@ from cds_service.adapters.store.store import Store, StoreAway
 from cds_service.adapters.store.tables import SCHEMA, metadata
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept, SentCard
+from cds_service.policy.context import Context
 from tests.live_server import ROOT
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,6 +35,16 @@ DECISION = Decision(
     POLICY, "E1390", ("KX", "RR"), date(2026, 11, 21), "covered", "satisfied", "auth.all", AUTHORIZATION
 )
 ASSERTION = Assertion("id-1", "digest", "acme", (DECISION,))
+CONTEXT = Context(
+    id="id-1",
+    policy=POLICY,
+    questionnaire="https://cds-service.example.org/fhir/Questionnaire/acme-oxygen|2024-06-01",
+    patient="digest",
+    subject="Patient/p1",
+    coverage={"reference": "Coverage/c1"},
+    situation={"line": {"resource": {"resourceType": "DeviceRequest"}}},
+    made_at=NOON,
+)
 
 
 def uuid(number: int) -> str:
@@ -177,12 +188,14 @@ def test_an_id_is_its_first_patients_and_what_is_said_of_another_is_not_given_ba
     assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
 
 
-def test_nothing_that_names_a_patient_or_quotes_a_chart_has_a_column() -> None:
+def test_but_for_contexts_nothing_that_names_a_patient_or_quotes_a_chart_has_a_column() -> None:
     assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} == {
         *("assertions.id", "assertions.patient", "assertions.payer", "assertions.made_at"),
         *(f"decisions.{one}" for one in ("assertion", "patient", "policy", "code", "modifiers", "order_date")),
         *(f"decisions.{one}" for one in ("covered", "pa_needed", "rule", "decided_at")),
         *(f"decisions.{one}" for one in ("pa_id", "pa_reference", "pa_from", "pa_until")),
+        *(f"contexts.{one}" for one in ("assertion", "policy", "patient", "questionnaire", "subject")),
+        *(f"contexts.{one}" for one in ("coverage", "situation", "made_at")),
         *(f"cards.{one}" for one in ("uuid", "service", "policy", "kind", "sent_at")),
         *(f"feedback.{one}" for one in ("id", "card", "outcome", "service", "suggestions", "comment")),
         *(f"feedback.{one}" for one in ("reason_system", "reason_code", "outcome_at", "received_at")),
@@ -380,3 +393,53 @@ def test_a_store_that_was_opened_before_a_fork_is_used_on_both_sides(opened: Sto
     assert in_a_child(lambda: opened.keep_feedback([taken(1)], SERVICE, NOON)) == 0
     opened.keep_feedback([taken(2)], SERVICE, NOON)
     assert rows(path, "SELECT count(*) FROM feedback") == [(2,)]
+
+
+# -- contexts of questionnaires ---------------------------------------------------------------------------
+
+MONTH = timedelta(days=30)
+
+
+def with_context(**changes: Any) -> Kept:
+    return Kept((ASSERTION,), (), (replace(CONTEXT, **changes),))
+
+
+def test_a_context_comes_back_as_it_was_kept(opened: Store) -> None:
+    opened.remember(with_context(), SERVICE, NOON)
+    assert opened.contexts("id-1", NOON - MONTH) == (CONTEXT,)
+    assert opened.contexts("id-2", NOON - MONTH) == ()
+
+
+def test_the_last_look_at_an_order_is_the_one_that_counts(opened: Store) -> None:
+    opened.remember(with_context(), SERVICE, NOON)
+    later = {"situation": {"line": {}}, "made_at": NOON + timedelta(hours=1)}
+    opened.remember(with_context(**later), SERVICE, NOON + timedelta(hours=1))
+    assert opened.contexts("id-1", NOON - MONTH) == (replace(CONTEXT, **later),)
+
+
+def test_a_context_is_not_given_after_its_days_and_can_be_forgotten(opened: Store, path: Path) -> None:
+    opened.remember(with_context(), SERVICE, NOON)
+    assert opened.contexts("id-1", NOON + timedelta(seconds=1)) == ()
+    opened.forget_contexts(NOON)
+    assert len(rows(path, "SELECT * FROM contexts")) == 1
+    opened.forget_contexts(NOON + timedelta(seconds=1))
+    assert rows(path, "SELECT * FROM contexts") == []
+    assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
+
+
+def test_an_id_that_came_back_on_another_patients_order_opens_no_context(opened: Store) -> None:
+    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    opened.remember(with_context(patient="another digest"), SERVICE, NOON)
+    assert opened.contexts("id-1", NOON - MONTH) == ()
+
+
+def test_a_situation_that_cannot_be_written_is_passed_over_and_the_rest_is_kept(opened: Store) -> None:
+    opened.remember(with_context(situation={"n": 1 << 70}), SERVICE, NOON)
+    assert opened.contexts("id-1", NOON - MONTH) == ()
+    assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
+
+
+def test_where_the_store_is_away_asking_for_a_context_says_so(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file, not a folder")
+    with pytest.raises(StoreAway):
+        Store(f"sqlite:///{tmp_path}/var/cds.sqlite").contexts("id-1", NOON)
