@@ -19,6 +19,7 @@ from cds_service.crd.memory import NOTHING_KEPT, Assertion, Authorization, Kept,
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
 from cds_service.crd.performer import performer_of
 from cds_service.crd.requester import requester_of
+from cds_service.crd.responses import KIND, NONE_STORED, Responses, StoredResponse
 from cds_service.crd.satisfied import asks_for_authorization, settled
 from cds_service.crd.scope import Scope, scope_of
 from cds_service.crd.statements import (
@@ -33,7 +34,9 @@ from cds_service.crd.system_actions import assertion_id, system_actions
 from cds_service.crd.templates import searched_type
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
+from cds_service.fhir.references import reference_key
 from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
+from cds_service.policy.answers import About
 from cds_service.policy.context import Context
 from cds_service.policy.determination import determine
 from cds_service.policy.model import Determination, Situation
@@ -77,11 +80,13 @@ def answer(
     business_hours: BusinessHours = STANDARD_HOURS,
     earlier: Mapping[str, Assertion] = _NOTHING_EARLIER,
     keeps_contexts: bool = False,
+    stored: Sequence[StoredResponse] = NONE_STORED,
 ) -> HookResponse | Problem:
     """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
     `asked_at` is the instant of the call in the service's zone; `link` gives the address of our page of a policy.
-    `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py).
+    `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py), `stored`
+    the patient's finished questionnaires that were sent here.
     `keeps_contexts`: whether what a questionnaire is to be filled from is kept where one goes out.
     """
     hook = request.hook
@@ -89,6 +94,9 @@ def answer(
     if isinstance(scope, Problem):
         return scope
     not_looked_up = request.not_looked_up(catalogue.types_needed)
+    no_responses = not_looked_up.pop(KIND, None)
+    # that none was sent is no failure: most EHRs send none
+    failed = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
     lines = order_lines(scope.draft, record, asked_at)
@@ -102,7 +110,20 @@ def answer(
     if isinstance(coverages, Problem):
         return coverages
     patient = patient_digest(request.fhir_server, request.patient_id)
-    call = _Call(request, catalogue, record, lines, scope, asked_at, not_looked_up, business_hours, patient, earlier)
+    call = _Call(
+        request,
+        catalogue,
+        record,
+        lines,
+        scope,
+        asked_at,
+        not_looked_up,
+        business_hours,
+        patient,
+        earlier,
+        Responses(record, request.resources, stored, asked_at),
+        failed,
+    )
     said = [
         _say(call, line, one, coverages[line.reference], new_id)
         for line in answered
@@ -169,6 +190,8 @@ class _Call:
     business_hours: BusinessHours
     patient: str  # a digest
     earlier: Mapping[str, Assertion]
+    responses: Responses
+    responses_failed: str | None  # why the chart's responses could not be looked up
 
     def chart_beside(self, line: DraftLine) -> Record:
         """The chart that an order is judged against: an order that came with the chart is no evidence for itself."""
@@ -221,7 +244,7 @@ def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str)
         return Statement(line, coverage, identity, silence=of_coverage(coverage))
     if nothing_to_perform(line.order.resource):
         return Statement(line, coverage, identity, silence=not_to_be_performed())
-    determinations = tuple(_determinations(call, line, coverage.payer.id, coverage.view))
+    determinations = tuple(_determinations(call, line, coverage, identity, coverage.payer.id, coverage.view))
     silence: Silence | None = None
     if not determinations:
         code_is_known = bool(call.catalogue.in_force(coverage.payer.id, line.line, line.day))
@@ -229,13 +252,18 @@ def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str)
     return Statement(line, coverage, identity, determinations, silence)
 
 
-def _determinations(call: _Call, line: DraftLine, payer: str, coverage: Mapping[str, Any]) -> Iterator[Determination]:
+def _determinations(
+    call: _Call, line: DraftLine, under: OrderCoverage, identity: str, payer: str, coverage: Mapping[str, Any]
+) -> Iterator[Determination]:
     policies = call.catalogue.in_force(payer, line.line, line.day)
     if not policies:
         return
     situation = _situation(call, line, coverage)
+    key = reference_key(under.key, call.request.fhir_server) or under.key
+    about = About(line.reference, key, identity, line.day)
     for policy in policies:
-        determination = determine(policy, situation)
+        answered = call.responses.situated(situation, policy.form, about, call.responses_failed)
+        determination = determine(policy, answered)
         if determination is not None:
             yield determination
 

@@ -91,6 +91,10 @@ def _answers(value: dict[str, Any], resource_type: str, brought: list[Given]) ->
 _WORST_LAST: list[PrefetchState] = ["empty", "given", "partial", "failed"]
 
 
+# Types that many EHRs do not let be searched; what is there comes another way too
+_OPTIONAL = frozenset({"QuestionnaireResponse"})
+
+
 class ReadBack:
     """What readings add to a call of which so much was known."""
 
@@ -114,6 +118,10 @@ class ReadBack:
             # of the last page: the others were followed. What one page counts is for all of them together
             partial = bool(came.next_pages) or (came.short and len(reading.pages) == 1 and query.page is None)
         told = f"the EHR was asked for {query.resource_type} and {reading.fault}" if reading.fault else None
+        if told is not None and reading.declined and query.resource_type in _OPTIONAL and not query.ids:
+            # an EHR that keeps none, or shows none, is as one that sends none
+            self.states[query.resource_type] = "given" if self._holds(query.resource_type) else "empty"
+            return
         if query.page is not None:
             self._page(query, failed or partial or told is not None, told)
         elif query.ids:

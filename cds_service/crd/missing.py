@@ -17,7 +17,7 @@ from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
 from cds_service.crd.performer import networks_of
 from cds_service.crd.queries import Query
 from cds_service.crd.scope import based_on, scope_of
-from cds_service.crd.templates import OF_PATIENT
+from cds_service.crd.templates import NARROWED, OF_PATIENT
 from cds_service.fhir.addresses import is_id
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
@@ -129,7 +129,7 @@ class _Missing:
         for line in self.lines:
             self.point_at(_ITEM, line.order.resource)
             any_policy = any(self.policies(line, everybody)) or any_policy
-            needed |= {kind for one in self.policies(line, self.payers(line, everybody)) for kind in _types(one)}
+            needed |= {kind for one in self.policies(line, self.payers(line, everybody)) for kind in one.types_read}
             if needed:
                 self.point_at(_LINKS, line.order.resource, OF_PATIENT)
         if any_policy:
@@ -281,7 +281,8 @@ class _Missing:
         """All that the patient has of a type, unless that was looked up: a look-up that failed is not repeated."""
         known = kind in self.request.prefetch_state or not self.request.not_looked_up((kind,))
         if not known and is_id(self.request.patient_id):
-            self.searches_once(Query(kind, parameters=(("patient", self.request.patient_id), *more)))
+            narrowed = (*more, *NARROWED.get(kind, ()))
+            self.searches_once(Query(kind, parameters=(("patient", self.request.patient_id), *narrowed)))
 
     def searches_once(self, query: Query) -> None:
         if self.is_new(query) and query not in self.searches:
@@ -305,8 +306,3 @@ _MOST_IDS = 30
 def _chunks(kind: str, identities: Sequence[str]) -> Iterator[Query]:
     for start in range(0, len(identities), _MOST_IDS):
         yield Query(kind, ids=tuple(identities[start : start + _MOST_IDS]))
-
-
-def _types(policy: Policy) -> Iterator[str]:
-    for kinds in policy.rests_on.values():
-        yield from kinds

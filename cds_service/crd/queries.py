@@ -46,6 +46,9 @@ class Query:
         return tuple(f"{self.resource_type}/{one}" for one in self.ids) or (self.address,)
 
 
+_DECLINED = frozenset(f"it answered {status}" for status in (400, 401, 403, 404, 405, 406, 501))
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What came of a query: JSON bodies, one for each page, and what was wrong, in words that follow "the EHR"."""
@@ -53,6 +56,11 @@ class Reading:
     query: Query
     pages: tuple[Any, ...] = field(default=(), repr=False)
     fault: str | None = None
+
+    @property
+    def declined(self) -> bool:
+        """Whether the EHR answered that this is not to be had from it, at any time."""
+        return self.fault in _DECLINED
 
 
 def page_after(bundle: Any) -> str | None:

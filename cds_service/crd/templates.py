@@ -30,6 +30,9 @@ OF_PATIENT = frozenset(
     }
 )
 
+# What a search of a type says beside the patient: of responses those that were finished, or taken back since
+NARROWED = {"QuestionnaireResponse": (("status", "completed,amended,entered-in-error"),)}
+
 _EVERY_HOOK = {
     "patient": "Patient/{{context.patientId}}",
     "encounter": "Encounter/{{context.encounterId}}",
@@ -173,7 +176,8 @@ def templates(types_needed: Iterable[str], hook: str = "order-sign") -> dict[str
         if key in standard:
             # there the key asks for certain ones by id, which is not all that the patient has
             key = "patient" + key[0].upper() + key[1:]
-        found[key] = f"{resource_type}?patient={{{{context.patientId}}}}"
+        narrowed = "".join(f"&{name}={value}" for name, value in NARROWED.get(resource_type, ()))
+        found[key] = f"{resource_type}?patient={{{{context.patientId}}}}{narrowed}"
     return found
 
 

@@ -30,9 +30,7 @@ class Catalogue:
         self.resources = tuple(resources)  # every definition as it was read, for those who ask for it
         self.disabled = disabled
         # Resource types that some policy reads from the chart
-        self.types_needed = frozenset(
-            kind for policy in self.policies for kinds in policy.rests_on.values() for kind in kinds
-        )
+        self.types_needed = frozenset(kind for policy in self.policies for kind in policy.types_read)
         self._versions: dict[str, list[Policy]] = {}
         self._by_code: dict[tuple[str, str, Key], set[str]] = {}
         self._by_type: dict[tuple[str, str], set[str]] = {}

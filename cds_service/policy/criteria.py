@@ -6,15 +6,13 @@ Three answers throughout: a condition is true, false or unknown, and unknown is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from cds_service.policy import asking, words
+from cds_service.policy.answered import fired_by, with_answer
 from cds_service.policy.facts import MOST_ASKED, Facts
-from cds_service.policy.items import item_date
 from cds_service.policy.kleene import all_of, any_of
 from cds_service.policy.model import (
-    Answer,
     DocumentVerdict,
     Evidence,
     ExclusionVerdict,
@@ -124,7 +122,7 @@ class Verdicts:
     def _group(self, criterion: Criterion) -> Verdict:
         children = [self.criterion(child) for child in criterion.children]
         statuses = [child.status for child in children if child.status is not Status.NOT_APPLICABLE]
-        own = self._answered(criterion, self._demand(criterion)) if criterion.start is not None else None
+        own = with_answer(self.facts, criterion, self._demand(criterion)) if criterion.start is not None else None
         if not statuses and own is None:
             return self._verdict(criterion, Status.NOT_APPLICABLE, None, _NO_EVIDENCE)
         below = (any_of(statuses) if criterion.any else all_of(statuses)) if statuses else Status.MET
@@ -144,15 +142,7 @@ class Verdicts:
             chart = self._verdict(criterion, Status.UNKNOWN, reason, _NO_EVIDENCE, candidates)
         else:
             chart = self._demand(criterion)
-        return self._answered(criterion, chart)
-
-    def _answered(self, criterion: Criterion, chart: Verdict) -> Verdict:
-        answer = self.situation.answers.get(criterion.id)
-        if answer is None:
-            return chart
-        if criterion.reads_own_answer:
-            return chart._replace(reason=words.with_answer(chart, answer, self.situation))
-        return self._weigh(criterion, chart, answer)
+        return with_answer(self.facts, criterion, chart)
 
     def _demand(self, criterion: Criterion) -> Verdict:
         """A `start` condition, judged on the chart alone."""
@@ -201,40 +191,6 @@ class Verdicts:
             hint=criterion.hint,
         )
 
-    def _weigh(self, criterion: Criterion, chart: Verdict, answer: Answer) -> Verdict:
-        """The newer of chart and answer; a disagreement is said (docs/how-it-decides.md, Answers)."""
-        match answer.value:
-            case "yes":
-                answered = Status.MET
-            case "no":
-                answered = Status.NOT_MET
-            case _:  # dont-know; or the code of a choice, which expressions read and which is no verdict by itself
-                return chart
-        day = answer.authored.date() if answer.authored else self.situation.asked_at.date()
-        said = f"answered {answer.value} on {day.isoformat()}"
-        source = Evidence(answer.reference, said) if answer.reference else None
-        charted = self._newest_evidence(criterion) if chart.status in (Status.MET, Status.NOT_MET) else None
-        if charted is not None and charted > day:
-            if chart.status is answered:
-                return chart
-            return chart._replace(reason=f"{chart.reason} ({said} before)", conflicts=_with(chart.conflicts, source))
-        verdict = self._verdict(criterion, answered, f"The clinician {said}: {criterion.title}", _with((), source))
-        if chart.status in (Status.MET, Status.NOT_MET) and chart.status is not answered:
-            return verdict._replace(
-                reason=f"{verdict.reason} (the chart says otherwise: {chart.reason})",
-                conflicts=chart.evidence,
-            )
-        return verdict
-
-    def _newest_evidence(self, criterion: Criterion) -> date | None:
-        plain = self.truth(criterion.start)
-        if criterion.start is None or plain is None:
-            return None
-        items = self._deciding(criterion.start, plain)
-        days = [when.last_day for item in items if (when := item_date(item)) is not None]
-        # what the order itself says is as new as the call
-        return max(days) if days else (self.situation.asked_at.date() if not items else None)
-
     def _deciding(self, condition: Condition, plain: bool) -> list[Any]:
         return asking.deciding(self.facts, condition, asking.held(self.facts, condition), plain)
 
@@ -281,6 +237,8 @@ class Verdicts:
                 evidence = self._shown(exclusion.condition, self._deciding(exclusion.condition, True))
                 reason = exclusion.words or exclusion.title
                 found = ExclusionVerdict(name, exclusion.title, "fired", reason, evidence)
+            elif (answer := self.situation.answers.get(name)) is not None and answer.value == "yes":
+                found = fired_by(answer, name, exclusion.words or exclusion.title)
             else:
                 found = ExclusionVerdict(name, exclusion.title, "not-fired")
             self._exclusions[name] = found
@@ -402,7 +360,3 @@ def asked_about(policy: Policy, verdicts: Mapping[str, Verdict]) -> frozenset[st
                 open_leaves.add(name)
             waiting.extend(policy.criteria[name].children)
     return frozenset(open_leaves)
-
-
-def _with(evidence: tuple[Evidence, ...], more: Evidence | None) -> tuple[Evidence, ...]:
-    return evidence if more is None else (*evidence, more)

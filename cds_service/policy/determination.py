@@ -134,6 +134,13 @@ def _walk(policy: Policy, situation: Situation, verdicts: Verdicts) -> tuple[Row
         answer = verdicts.truth(row.condition)
         if answer is False:
             continue
+        if (
+            answer is True
+            and row.gives.pa_needed == "no-auth"
+            and situation.answers
+            and _unread(row, policy, situation)
+        ):
+            answer = None  # what a clinician answers does not stand in for a chart that could not be read
         if answer is True:
             gives = row.gives
             said = _row_words(row, gives, verdicts)

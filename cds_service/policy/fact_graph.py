@@ -11,7 +11,11 @@ from cds_service.policy.facts import CONTEXT
 from cds_service.policy.plan import Condition, Fact, Policy, Reach
 
 # context that stands on a resource of the chart: what its failed look-up leaves open
-_CONTEXT_RESTS = {"encounter": frozenset({"Encounter"}), "patient": frozenset({"Patient"})}
+_CONTEXT_RESTS = {
+    "answers": frozenset({"QuestionnaireResponse"}),
+    "encounter": frozenset({"Encounter"}),
+    "patient": frozenset({"Patient"}),
+}
 
 
 def reach(expressions: Iterable[Expression], facts: Mapping[str, Fact], owners: Collection[str]) -> Reach:

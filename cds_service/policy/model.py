@@ -162,12 +162,21 @@ class Determination:
 class Answer:
     """A clinician's answer: yes, no or dont-know to a criterion's question, or the code of a choice.
 
-    A choice (which of two kinds of monitoring) meets no criterion by itself: expressions read it.
+    A choice (which of two kinds of monitoring) meets no criterion by itself: expressions read it. `disputed` is the
+    value where answers of the same instant disagree: it decides nothing, whatever an older chart says.
     """
 
     value: str
     authored: datetime | None = None
     reference: str | None = None  # the QuestionnaireResponse it stands in
+    against: tuple[Evidence, ...] = ()  # older answers that said otherwise; of a disputed one, those that disagree
+
+
+class UnusedAnswer(NamedTuple):
+    """An answer that was found and does not count, and why, in words that stand by themselves."""
+
+    said: str
+    reference: str | None = None  # None where nobody may be sent there: it is another patient's, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,5 +200,6 @@ class Situation:
     performer: Mapping[str, Any] | None = None
     business_hours: BusinessHours = STANDARD_HOURS
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers_beside: Mapping[str, tuple[UnusedAnswer, ...]] = field(default_factory=dict)  # found, and do not count
     not_looked_up: Mapping[str, str] = field(default_factory=dict)  # resource type -> why, in words
     stubs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # facts given by a policy case

@@ -195,6 +195,9 @@ class Trigger:
     condition: Condition | None
 
 
+_RESPONSES = frozenset({"QuestionnaireResponse"})
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One version of one payer's policy."""
@@ -235,6 +238,12 @@ class Policy:
     @property
     def canonical(self) -> str:
         return f"{self.url}|{self.version}"
+
+    @property
+    def types_read(self) -> frozenset[str]:
+        """The resource types that it reads of a chart: those behind its facts, and responses to its form."""
+        kinds = frozenset(kind for kinds in self.rests_on.values() for kind in kinds) - _RESPONSES
+        return kinds | _RESPONSES if self.form is not None else kinds
 
     @property
     def root(self) -> str:

@@ -20,7 +20,7 @@ from cds_service.policy.items import (
     number_words,
     unit_words,
 )
-from cds_service.policy.model import Answer, Evidence, Situation, Status, Verdict
+from cds_service.policy.model import Answer, Evidence, Situation, Status, UnusedAnswer, Verdict
 from cds_service.policy.plan import Criterion, Document
 
 _MOST_LISTED = 3
@@ -126,6 +126,16 @@ def with_answer(chart: Verdict, answer: Answer, situation: Situation) -> str:
     """The reason of a criterion whose condition has read the clinician's answer, with the answer."""
     day = answer.authored.date() if answer.authored else situation.asked_at.date()
     return f"{chart.reason} (answered {answer.value.replace('-', ' ')} on {day.isoformat()})"
+
+
+def beside_answers(verdict: Verdict, beside: tuple[UnusedAnswer, ...]) -> Verdict:
+    """A verdict with the answers that were found and do not count: candidates, as long as it is open."""
+    said = "; ".join(one.said for one in beside[:_MOST_LISTED])
+    reason = f"{verdict.reason} (not used: {said})" if verdict.reason else f"Not used: {said}"
+    if verdict.status is not Status.UNKNOWN:
+        return verdict._replace(reason=reason)
+    more = tuple(Evidence(one.reference, one.said) for one in beside[:_MOST_LISTED] if one.reference is not None)
+    return verdict._replace(reason=reason, candidates=tuple(dict.fromkeys((*verdict.candidates, *more))))
 
 
 def of_verdicts(read: list[Verdict]) -> str | None:

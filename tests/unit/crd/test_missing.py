@@ -28,7 +28,7 @@ SEARCH = Query("Condition", parameters=(("patient", "p1"),))
 class OnlyRests:
     """As much of a policy as says what it reads."""
 
-    rests_on: dict[str, frozenset[str]]
+    types_read: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OnePolicy(FakeCatalogue):
 
     def in_force(self, payer: str, line: OrderLine, on: date) -> tuple[Any, ...]:
         speaks = payer == "acme" and line.get("code", {}).get("code") == "E1390"
-        return (OnlyRests({"all": self.types_needed}),) if speaks else ()
+        return (OnlyRests(self.types_needed),) if speaks else ()
 
 
 CATALOGUE = OnePolicy()
