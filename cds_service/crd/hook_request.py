@@ -67,6 +67,11 @@ class HookRequest:
     asked: frozenset[str] = frozenset()
     unread: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def in_earnest(self) -> bool:
+        """CRD 2.2, found-35: who asks "what if" is told of no authorization, and nothing of it is remembered."""
+        return self.configuration.wants("unsolicited-determ")
+
     def not_looked_up(self, resource_types: Iterable[str]) -> dict[str, str]:
         """Of these types, those that nothing is known of, and why: an absence among them proves nothing."""
         found: dict[str, str] = {}
