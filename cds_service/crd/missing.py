@@ -128,6 +128,8 @@ class _Missing:
     def queries(self) -> Iterator[Query]:
         everybody = frozenset(one.id for one in self.catalogue.payers)
         self.orders()
+        if not self.lines and (self.ids or self.searches):
+            self.beside_orders()
         self.coverage()
         any_policy = False
         authorized = False
@@ -163,6 +165,13 @@ class _Missing:
             case "active":
                 for kind in sorted(ORDER_TYPES & OF_PATIENT & self.catalogue.types_needed):
                     self.search(kind)
+
+    def beside_orders(self) -> None:
+        """What is wanted with the orders, whatever they turn out to be: waiting for them first would take another turn
+        of a slow EHR, and with it the chart."""
+        self.search("Coverage", ("status", "active"))
+        if self.request.performer is not None:
+            self.person({"reference": self.request.performer}, {})
 
     def coverage(self) -> None:
         for line in self.lines:

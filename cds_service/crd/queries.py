@@ -48,11 +48,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of a query: JSON bodies, one for each page, and what was wrong, in words that follow "the EHR"."""
+    """What came of a query: JSON bodies, one for each page, and what was wrong, in words that follow "the EHR".
+
+    `as_written`: the same bodies with the digits of their decimals kept, where one of them may be written back."""
 
     query: Query
     pages: tuple[Any, ...] = field(default=(), repr=False)
     fault: str | None = None
+    as_written: tuple[Any, ...] = field(default=(), repr=False)
 
 
 def page_after(bundle: Any) -> str | None:

@@ -314,10 +314,18 @@ def on_hook(hook: str, context: dict[str, Any], **prefetch: Any) -> HookRequest:
 def test_dispatched_orders_and_their_performer_are_read() -> None:
     context = {"dispatchedOrders": ["DeviceRequest/o1", "DeviceRequest/o2"], "performer": "Organization/home"}
     request = on_hook("order-dispatch", context)
-    assert asked(request) == ["DeviceRequest?_id=o1,o2"]
+    assert asked(request) == ["DeviceRequest?_id=o1,o2", "Organization/home"]
     orders = bundle({**order("o1"), "status": "active"}, {**order("o2"), "status": "active"})
     read = chart(request, (Query("DeviceRequest", ids=("o1", "o2")), orders))
     assert asked(read) == [*CHART, "Organization/home"]
+
+
+def test_the_coverage_is_asked_for_beside_orders_that_are_only_named() -> None:
+    context = {"dispatchedOrders": ["DeviceRequest/o1"], "performer": "Organization/home"}
+    named = on_hook("order-dispatch", context, coverage=OUTCOME)
+    assert asked(named) == ["DeviceRequest/o1", "Organization/home"]
+    named = replace(named, prefetch_state={}, closed=frozenset())
+    assert asked(named) == ["Coverage?patient=p1&status=active", "DeviceRequest/o1", "Organization/home"]
 
 
 def test_the_orders_behind_an_appointment_are_read() -> None:
