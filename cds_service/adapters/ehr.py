@@ -7,26 +7,27 @@ or the token. No redirect and no next page leads off the server's origin.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import logging
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
+from cds_service.adapters.ehr_connections import Connections
+from cds_service.crd.as_written import as_written, holds_float
 from cds_service.crd.clients import Clients
 from cds_service.crd.envelope import too_deep
+from cds_service.crd.orders import ORDER_TYPES
 from cds_service.crd.queries import FhirAccess, Query, Reading, page_after
 from cds_service.fhir.addresses import Address, read_address, read_base
 
@@ -82,6 +83,39 @@ class _TryAgain(Exception):
         self.fault, self.wait = fault, wait
 
 
+class _Body(NamedTuple):
+    """A JSON object that was answered, and the bytes that it came as."""
+
+    found: dict[str, Any]
+    text: bytes
+
+
+class _Read:
+    """One query and the pages that came of it so far."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.pages: list[Any] = []
+        self._as_written: list[Any] = []
+
+    def add(self, body: Any, as_written: Any) -> None:
+        """A body that answers the query. Whose the resources are is not looked at here: the record lets in none that
+        are another patient's, and says where they stood."""
+        kind = body.get("resourceType")
+        if self.query.is_read:
+            answers = kind == self.query.resource_type and body.get("id") == self.query.ids[0]
+        else:
+            answers = kind in ("Bundle", "OperationOutcome")
+        if not answers:
+            raise _Failed(NOT_ASKED_FOR)
+        self.pages.append(body)
+        self._as_written.append(as_written)
+
+    def reading(self, fault: str | None = None) -> Reading:
+        kept = () if all(one is None for one in self._as_written) else tuple(self._as_written)
+        return Reading(self.query, tuple(self.pages), fault, kept)
+
+
 class Ehr:
     """The reads of one call. A context: at its end every connection is cut, so that no thread outlives the call.
 
@@ -107,7 +141,7 @@ class Ehr:
     def __enter__(self) -> Ehr:
         # Not a Session: it would keep cookies, look for proxies and passwords in the environment, and read the body of
         # a redirect to its end, however long.
-        self._connections = _Adapter(self._watch, self._loopback_only)
+        self._connections = Connections(self._watch, self._loopback_only, SIDE_BY_SIDE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,42 +194,29 @@ class Ehr:
     # -- one query, all at once ------------------------------------------------------------------------
 
     def _read(self, query: Query) -> Reading:
-        pages: list[Any] = []
+        read = _Read(query)
         try:
-            self._pages(query, self._address(query.address, None), pages)
+            self._pages(read, self._address(query.address, None))
         except _Failed as fault:
-            return Reading(query, tuple(pages), str(fault))
+            return read.reading(str(fault))
         except Exception as bug:
             # by its class only: its text may quote what was read
             _LOG.error("%s while reading %s from the EHR", type(bug).__name__, query.resource_type)
-            return Reading(query, tuple(pages), UNREACHED)
-        return Reading(query, tuple(pages))
+            return read.reading(UNREACHED)
+        return read.reading()
 
-    def _pages(self, query: Query, address: Address, pages: list[Any]) -> None:
+    def _pages(self, read: _Read, address: Address) -> None:
         seen: set[str] = set()
         while True:
             seen.add(address.text)
             body = self._body("GET", address)
-            self._add(query, body, pages)
-            after = page_after(body)
+            read.add(body.found, _in_digits(body, (read.query,)))
+            after = page_after(body.found)
             if after is None:
                 return
             address = self._address(after, address)
-            if address.text in seen or len(pages) >= MOST_PAGES:
+            if address.text in seen or len(read.pages) >= MOST_PAGES:
                 raise _Failed(TOO_MANY_PAGES)
-
-    @staticmethod
-    def _add(query: Query, body: Any, pages: list[Any]) -> None:
-        """A body that answers the query. Whose the resources are is not looked at here: the record lets in none that
-        are another patient's, and says where they stood."""
-        kind = body.get("resourceType")
-        if query.is_read:
-            answers = kind == query.resource_type and body.get("id") == query.ids[0]
-        else:
-            answers = kind in ("Bundle", "OperationOutcome")
-        if not answers:
-            raise _Failed(NOT_ASKED_FOR)
-        pages.append(body)
 
     def _batched(self, queries: Sequence[Query]) -> dict[Query, Reading]:
         """One Bundle of reads (FHIR R4, batch). Pages come from the prefetch of others, and go by themselves."""
@@ -205,31 +226,36 @@ class Ehr:
         together = [one for one in queries if one.page is None]
         try:
             body = self._body("POST", self._base, bundle)
-            answers = body.get("entry")
-            if body.get("resourceType") != "Bundle" or not isinstance(answers, list) or len(answers) != len(together):
+            answers = body.found.get("entry")
+            is_bundle = body.found.get("resourceType") == "Bundle"
+            if not is_bundle or not isinstance(answers, list) or len(answers) != len(together):
                 raise _Failed(NOT_ASKED_FOR)
         except _Failed as fault:
             return alone | {one: Reading(one, (), str(fault)) for one in together}
-        return alone | {one: self._of_batch(one, answer) for one, answer in zip(together, answers, strict=True)}
+        in_digits = _in_digits(body, together)
+        same = in_digits["entry"] if in_digits is not None else [None] * len(together)
+        return alone | {
+            one: self._of_batch(one, answer, echo) for one, answer, echo in zip(together, answers, same, strict=True)
+        }
 
-    def _of_batch(self, query: Query, answer: Any) -> Reading:
+    def _of_batch(self, query: Query, answer: Any, echo: Any) -> Reading:
         answer = answer if isinstance(answer, dict) else {}
         response, resource = answer.get("response"), answer.get("resource")
         status = response.get("status") if isinstance(response, dict) else None
         number = status[:3] if isinstance(status, str) and status[:3].isdigit() else "nothing"
-        pages: list[Any] = []
+        read = _Read(query)
         try:
             if number != "200":
                 raise _Failed(f"it answered {number}")
             if not isinstance(resource, dict):
                 raise _Failed(NOT_ASKED_FOR)
-            self._add(query, resource, pages)
+            read.add(resource, echo["resource"] if isinstance(echo, dict) else None)
             after = page_after(resource)
             if after is not None:
-                self._pages(query, self._address(after, None), pages)
+                self._pages(read, self._address(after, None))
         except _Failed as fault:
-            return Reading(query, tuple(pages), str(fault))
-        return Reading(query, tuple(pages))
+            return read.reading(str(fault))
+        return read.reading()
 
     # -- one request -----------------------------------------------------------------------------------
 
@@ -243,7 +269,7 @@ class Ehr:
             raise _Failed(ELSEWHERE)
         return found
 
-    def _body(self, method: str, address: Address, payload: bytes | None = None) -> dict[str, Any]:
+    def _body(self, method: str, address: Address, payload: bytes | None = None) -> _Body:
         """The JSON object that is answered. A read that broke, or that is to come again, is sent once more."""
         try:
             return self._answer(method, address, payload)
@@ -256,7 +282,7 @@ class Ehr:
         except _TryAgain as second:
             raise _Failed(second.fault) from None
 
-    def _answer(self, method: str, address: Address, payload: bytes | None) -> dict[str, Any]:
+    def _answer(self, method: str, address: Address, payload: bytes | None) -> _Body:
         for _ in range(MOST_REDIRECTS + 1):
             with self._sent(method, address, payload) as response:
                 status = response.status_code
@@ -264,9 +290,9 @@ class Ehr:
                     address = self._address(response.headers.get("Location", ""), address)
                     continue
                 if status in (429, 503):
-                    wait = response.headers.get("Retry-After", "").strip()
-                    if wait.isascii() and wait.isdigit() and len(wait) < 4:
-                        raise _TryAgain(f"it answered {status}", float(wait))
+                    wait = _wait(response.headers)
+                    if wait is not None:
+                        raise _TryAgain(f"it answered {status}", wait)
                 if status != 200:
                     raise _Failed(f"it answered {status}")
                 return _json(self._read_off(response), response.headers.get("Content-Type", ""))
@@ -331,7 +357,35 @@ class Ehr:
         raise OSError("the call is over")
 
 
-def _json(body: bytes, content_type: str) -> dict[str, Any]:
+def _wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds after which a server wants to be asked again; None where it does not say so, or not readably.
+
+    RFC 9110, 10.2.3: seconds, or a date. A date is held against the server's own clock where it gives it (`Date`).
+    """
+    said = headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit() and len(said) < 6:
+        return float(said)
+    then, now = _instant(said), _instant(headers.get("Date", ""))
+    if then is None:
+        return None
+    return max(0.0, then - (now if now is not None else time.time()))
+
+
+def _instant(http_date: str) -> float | None:
+    try:
+        stated = parsedate_to_datetime(http_date)
+        return (stated if stated.tzinfo else stated.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _in_digits(body: _Body, queries: Sequence[Query]) -> Any:
+    """The same with the digits of its decimals, where orders were asked for: they may be written back. Else None."""
+    asked = any(one.resource_type in ORDER_TYPES for one in queries)
+    return as_written(body.text.decode("utf-8")) if asked and holds_float(body.found) else None
+
+
+def _json(body: bytes, content_type: str) -> _Body:
     kind = content_type.partition(";")[0].strip().lower()
     if kind and kind not in _JSON:
         raise _Failed(NOT_JSON)  # a page to log in at, say
@@ -341,64 +395,4 @@ def _json(body: bytes, content_type: str) -> dict[str, Any]:
         raise _Failed(NOT_JSON) from None
     if not isinstance(found, dict) or too_deep(found):
         raise _Failed(NOT_JSON)
-    return found
-
-
-# -- connections that are known to the call ------------------------------------------------------------
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that tell of themselves, and, with `loopback_only`, lead to this machine whatever a name says."""
-
-    def __init__(self, watch: Callable[[socket.socket], None], loopback_only: bool) -> None:
-        self._kept: dict[str, Any] = {"watch": watch, "loopback_only": loopback_only}
-        super().__init__(pool_connections=2, pool_maxsize=SIDE_BY_SIDE, max_retries=0)
-
-    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
-        super().init_poolmanager(*arguments, **more)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": functools.partial(_pool, HTTPConnectionPool, functools.partial(_Plain, **self._kept)),
-            "https": functools.partial(_pool, HTTPSConnectionPool, functools.partial(_Secure, **self._kept)),
-        }
-
-
-def _pool(kind: type[HTTPConnectionPool], connection: Any, *arguments: Any, **more: Any) -> HTTPConnectionPool:
-    pool = kind(*arguments, **more)
-    pool.ConnectionCls = connection
-    return pool
-
-
-class _Plain(HTTPConnection):
-    def __init__(
-        self, *arguments: Any, watch: Callable[[socket.socket], None], loopback_only: bool, **more: Any
-    ) -> None:
-        super().__init__(*arguments, **more)
-        self._watch, self._loopback_only = watch, loopback_only
-
-    def _new_conn(self) -> socket.socket:
-        return _to_this_machine(self) if self._loopback_only else super()._new_conn()
-
-    def connect(self) -> None:
-        super().connect()
-        assert self.sock is not None
-        self._watch(self.sock)
-
-
-class _Secure(_Plain, HTTPSConnection):
-    """The same over TLS: what `_Plain` calls its own kind's is then HTTPSConnection's."""
-
-
-def _to_this_machine(connection: HTTPConnection) -> socket.socket:
-    """A connection to the first loopback address of its host that takes one. Looked up once: the address that was
-    looked at is the one that is connected to."""
-    for address in _loopback_addresses(connection.host.strip("[]"), connection.port or 0):
-        with suppress(OSError):
-            return socket.create_connection(address, timeout=connection.timeout)
-    raise NewConnectionError(connection, "no address of this machine takes a connection")
-
-
-def _loopback_addresses(host: str, port: int) -> Iterator[tuple[str, int]]:
-    for *_, found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        address = str(found[0])
-        if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-            yield address, port
+    return _Body(found, body)

@@ -100,17 +100,17 @@ def _orders(
     path: Path, catalogue: Catalogue, old: Policy, new: Policy, asked_at: datetime, business_hours: BusinessHours
 ) -> tuple[OrderChange, ...] | str:
     from cds_service.crd.changed_answers import changed_answers
-    from cds_service.crd.hook_request import parse_hook_request
-    from cds_service.crd.prefetch import HOOK
+    from cds_service.crd.hook_request import hook_called, parse_hook_request
 
     try:
         body = path.read_bytes()
     except OSError as fault:
         return f"cannot be read ({fault.strerror})"
-    request = parse_hook_request(body, HOOK)
+    hook = hook_called(body)
+    request = parse_hook_request(body, hook)
     # a fault's own words may quote the chart: only the place is told
     if isinstance(request, Problem):
-        return f"no {HOOK} request that can be read ({request.where})"
+        return f"no {hook} request that can be read ({request.where})"
     found = changed_answers(request, catalogue, old, new, asked_at, business_hours)
     return f"cannot be answered ({found.where}); see `cds-service explain`" if isinstance(found, Problem) else found
 

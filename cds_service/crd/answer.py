@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from cds_service.crd.authorizations import Asked, on_file
+from cds_service.crd.authorizations import ANSWERS, Asked, on_file
 from cds_service.crd.cards import Card, Showing, cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.coverage_information import Manner
@@ -134,7 +134,7 @@ def answer(
     manner = Manner(request.crd_version, asks=hook.primary)
     sent = cards(statements, Showing.of(request, scope.unread), new_id, link)
     # where nothing is written, no id goes out under which it could be found again
-    remembered = statements if hook.writes and _in_earnest(request) else ()
+    remembered = statements if hook.writes and request.in_earnest else ()
     return HookResponse(
         cards=sent,
         system_actions=system_actions(statements, asked_at.date(), manner) if actions else (),
@@ -148,11 +148,6 @@ def answer(
             _contexts(call, remembered) if keeps_contexts else (),
         ),
     )
-
-
-def _in_earnest(request: HookRequest) -> bool:
-    """CRD 2.2, found-35: who asks "what if" is told of no authorization, and what is said then is not remembered."""
-    return request.configuration.wants("unsolicited-determ")
 
 
 def _unread(record: Record, request: HookRequest) -> dict[str, str]:
@@ -221,7 +216,7 @@ def _say(
     of_others = [one.id for one in call.earlier.values() if not _is_of(one, call.patient, coverage)]
     identity = assertion_id(line.order, coverage, new_id, of_others)
     statement = _state(call, line, coverage, identity)
-    if not _in_earnest(call.request) or not asks_for_authorization(statement):
+    if not call.request.in_earnest or not asks_for_authorization(statement):
         return statement, None
     found = on_file(_asked(call, line, coverage, beside), call.record, call.earlier.get(identity))
     return settled(statement, found), found.authorization
@@ -236,7 +231,8 @@ def _asked(call: _Call, line: DraftLine, coverage: OrderCoverage, beside: Sequen
     alone = not any(one.payer == coverage.payer for one in beside if one is not coverage)
     states = call.request.prefetch_state
     looked_up = frozenset(kind for kind, state in states.items() if state in ("given", "empty"))
-    return Asked(line, coverage, call.asked_at.date(), alone, looked_up)
+    cut_off = {kind: why for kind, why in call.request.not_looked_up(ANSWERS).items() if kind in states}
+    return Asked(line, coverage, call.asked_at.date(), alone, looked_up, cut_off)
 
 
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:

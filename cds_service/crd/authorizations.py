@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -26,7 +26,7 @@ from cds_service.policy.determination import line_keys
 
 Resource = Mapping[str, Any]
 
-_ANSWERS = ("ClaimResponse", "ExplanationOfBenefit")
+ANSWERS = ("ClaimResponse", "ExplanationOfBenefit")
 # Da Vinci PAS 2.2.1 (extension-reviewAction and the others); PDex and HRex keep the names under their own address
 _GUIDES = tuple(f"http://hl7.org/fhir/us/davinci-{name}/StructureDefinition/" for name in ("pas", "pdex", "hrex"))
 # X12 005010, element 306, as the examples of PAS use it: certified in total
@@ -47,7 +47,7 @@ class Asked:
     """An order under a coverage, for which an authorization is looked for, on the day of the call.
 
     `alone`: no other coverage of the same payer is answered for this order. `looked_up`: the resource types that the
-    call holds as far as the chart does.
+    call holds as far as the chart does; `cut_off` are those of which a part is missing, and why.
     """
 
     line: DraftLine
@@ -55,13 +55,14 @@ class Asked:
     on_date: date
     alone: bool = True
     looked_up: frozenset[str] = frozenset()
+    cut_off: Mapping[str, str] = field(default_factory=dict)
 
 
 def on_file(asked: Asked, record: Record, earlier: Assertion | None) -> OnFile:
     """What the chart holds; where it was not asked about authorizations, what an earlier answer found there."""
     answers = [
         one
-        for kind in _ANSWERS
+        for kind in ANSWERS
         for one in record.of_type(kind)
         # what was entered in error never was; a draft is not the payer's yet
         if one.get("use") == "preauthorization" and one.get("status") not in ("entered-in-error", "draft")
@@ -73,7 +74,9 @@ def on_file(asked: Asked, record: Record, earlier: Assertion | None) -> OnFile:
         if item.is_about(asked.line) is False or _is_of_others(item, asked, record):
             continue
         found = _judged(item, asked, record)
-        doubt = found if isinstance(found, str) else _contradicted(item, found, items, asked, record)
+        doubt = found if isinstance(found, str) else _without_the_rest(item, asked)
+        if doubt is None and isinstance(found, Authorization):
+            doubt = _contradicted(item, found, items, asked, record)
         if doubt is None and isinstance(found, Authorization):
             counting.append(found)
         elif doubt:
@@ -301,6 +304,12 @@ def _out_of_time(start: date, end: date, asked: Asked) -> str | None:
     if end < asked.on_date or within(first, *span) is not True or within(last, *span) is not True:
         return f"it holds from {start} to {end}, and not for all days of the order"
     return None
+
+
+def _without_the_rest(item: _Item, asked: Asked) -> str | None:
+    """Why an answer does not count where some were not had: a later one among them could take its force."""
+    why = asked.cut_off.get(item.answer["resourceType"])
+    return f"a later answer could be missing, for {why}" if why is not None else None
 
 
 def _contradicted(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.crd.as_written import holds_float
 from cds_service.crd.card_text import (
     LONGEST_SUMMARY,
     detail,
@@ -17,7 +18,7 @@ from cds_service.crd.card_text import (
     summary,
 )
 from cds_service.crd.determination_json import determination_json
-from cds_service.crd.hook_request import Configuration, HookRequest, holds_float
+from cds_service.crd.hook_request import Configuration, HookRequest
 from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
 from cds_service.crd.statements import Statement, billing_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from cds_service.crd.as_written import DIGITS, as_written, holds_float
 from cds_service.crd.clients import Client
 from cds_service.crd.envelope import read_envelope
 from cds_service.crd.hooks import HOOKS, Hook
@@ -43,7 +43,7 @@ class HookRequest:
     in the draft, and what was read since; `as_written` holds those of them, by `where`, whose decimals have to be kept.
     `prefetch_state` is by resource type; `shown` are the types that came in prefetch, under whatever key. `closed` are
     the keys under which the EHR found nothing or failed. `asked` marks what was asked of the EHR since, and `unread`
-    tells by type what came of it where nothing did.
+    tells by type what came of it where nothing did; `readings` counts by type what was read.
     """
 
     hook: Hook
@@ -66,6 +66,12 @@ class HookRequest:
     closed: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     unread: Mapping[str, str] = field(default_factory=dict)
+    readings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def in_earnest(self) -> bool:
+        """CRD 2.2, found-35: who asks "what if" is told of no authorization, and nothing of it is remembered."""
+        return self.configuration.wants("unsolicited-determ")
 
     def not_looked_up(self, resource_types: Iterable[str]) -> dict[str, str]:
         """Of these types, those that nothing is known of, and why: an absence among them proves nothing."""
@@ -85,7 +91,7 @@ class HookRequest:
 
     def with_chart(self, readings: Iterable[Reading]) -> HookRequest:
         """The same call, with what was read from the EHR since as part of its chart."""
-        read = ReadBack(self.prefetch_state, self.unread, self.next_pages)
+        read = ReadBack(self.prefetch_state, self.unread, self.next_pages, self.readings)
         for reading in readings:
             read.add(reading)
         return replace(
@@ -95,6 +101,8 @@ class HookRequest:
             next_pages=tuple(read.pages),
             asked=self.asked | read.asked,
             unread=read.unread,
+            readings=read.readings,
+            as_written={**self.as_written, **read.as_written} if self.hook.writes_on_chart else self.as_written,
         )
 
     def _isgiven_in(self, resource_type: str) -> bool:
@@ -291,7 +299,7 @@ def _orders_as_written(prefetched: list[Given], body: bytes, hook: str) -> dict[
     """The orders of the chart by where they stand, with the digits of the body, if a float would lose some."""
     if not any(_is_order(one.resource) and holds_float(one.resource) for one in prefetched):
         return {}
-    found = Prefetched(_DIGITS.decode(body.decode("utf-8"))["prefetch"], hook).resources
+    found = Prefetched(as_written(body.decode("utf-8"))["prefetch"], hook).resources
     return {one.where: one.resource for one in found if _is_order(one.resource)}
 
 
@@ -299,20 +307,8 @@ def _is_order(resource: Any) -> bool:
     return resource_type_of(resource) in ORDER_TYPES
 
 
-def holds_float(value: Any) -> bool:
-    """Whether a number in it may have lost digits that its sender wrote: 1.10 reads as 1.1."""
-    if value.__class__ is dict:
-        return any(holds_float(one) for one in value.values())
-    if value.__class__ is list:
-        return any(holds_float(one) for one in value)
-    return value.__class__ is float
-
-
 def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
-    """The orders at these places of a Bundle, each number a fragment of the body: a float does not know its zeros.
-
-    FHIR R4, decimal: the precision of what was sent is to be kept.
-    """
+    """The orders at these places of a Bundle with the digits of the body."""
     named = f'"{bundle}"'.encode()
     entries: Any = None
     if body.count(named) == 1 and b"\\u" not in body:
@@ -320,19 +316,13 @@ def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
         text = body[body.index(named) + len(named) :].decode("utf-8")
         value = _COLON.match(text)
         if value is not None:
-            draft, _ = _DIGITS.raw_decode(text, value.end())
+            draft, _ = DIGITS.raw_decode(text, value.end())
             entries = draft.get("entry") if isinstance(draft, dict) else None
     if not isinstance(entries, list) or len(entries) <= places[-1]:
-        entries = _DIGITS.decode(body.decode("utf-8"))["context"][bundle]["entry"]
+        entries = as_written(body.decode("utf-8"))["context"][bundle]["entry"]
     return {n: entries[n]["resource"] for n in places}
 
 
-def _whole(digits: str) -> Any:
-    # beyond 64 bits a number is not orjson's to write
-    return orjson.Fragment(digits) if len(digits) >= 19 or digits == "-0" else int(digits)
-
-
-_DIGITS = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=_whole)
 _COLON = re.compile(r"\s*:\s*")
 
 

@@ -99,21 +99,31 @@ class ReadBack:
     """What readings add to a call of which so much was known."""
 
     def __init__(
-        self, states: Mapping[str, PrefetchState], unread: Mapping[str, str], pages: Iterable[NextPage]
+        self,
+        states: Mapping[str, PrefetchState],
+        unread: Mapping[str, str],
+        pages: Iterable[NextPage],
+        readings: Mapping[str, int],
     ) -> None:
         self.resources: list[Given] = []
         self.states: dict[str, PrefetchState] = dict(states)
         self.unread: dict[str, str] = dict(unread)
         self.pages: list[NextPage] = list(pages)
         self.asked: frozenset[str] = frozenset()
+        self.as_written: dict[str, Any] = {}
+        self.readings: dict[str, int] = dict(readings)
 
     def add(self, reading: Reading) -> None:
         query = reading.query
         self.asked |= frozenset(query.marks)
         failed, partial = False, False
+        place = self._place(query.resource_type)
         for number, page in enumerate(reading.pages, start=1):
-            came = _came(f"fhirServer.{query.resource_type}" + (f".page{number}" if number > 1 else ""), page)
+            where = place + (f".page{number}" if number > 1 else "")
+            came = _came(where, page)
             self.resources.extend(came.resources)
+            for same in reading.as_written[number - 1 : number]:
+                self.as_written |= {one.where: one.resource for one in _came(where, same).resources}
             failed = failed or came.failed
             # of the last page: the others were followed. What one page counts is for all of them together
             partial = bool(came.next_pages) or (came.short and len(reading.pages) == 1 and query.page is None)
@@ -129,6 +139,12 @@ class ReadBack:
                 self.unread[query.resource_type] = told
         else:
             self._search(query.resource_type, failed, partial, reading, told)
+
+    def _place(self, kind: str) -> str:
+        """Where a reading stands: no two at one place, for by its place an order is known again."""
+        before = self.readings.get(kind, 0)
+        self.readings[kind] = before + 1
+        return f"fhirServer.{kind}[{before}]" if before else f"fhirServer.{kind}"
 
     def _search(self, kind: str, failed: bool, partial: bool, reading: Reading, told: str | None) -> None:
         state: PrefetchState = "given" if self._holds(kind) else "empty"

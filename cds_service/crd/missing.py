@@ -46,9 +46,11 @@ class HoldsPolicies(Protocol):
 _ITEM = ("codeReference", "medicationReference")
 _REQUESTER = ("requester", "orderer", "prescriber")
 _PEOPLE = frozenset({"Organization", "Practitioner", "PractitionerRole"})
+_AUTHORIZATION = "ClaimResponse"
 _LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "replaces")
 # The prefetch key that names resources of a type by their ids: null under it means that they were looked for
 _KEY = {
+    "Claim": "claims",
     "Device": "devices",
     "Location": "locations",
     "Medication": "medications",
@@ -69,6 +71,8 @@ def _has_all(request: HookRequest, types_needed: Iterable[str]) -> bool:
     if request.hook.orders not in ("draft", "selections"):
         return False  # the orders stand in the chart
     if request.next_pages or request.not_looked_up((*types_needed, "Coverage")):
+        return False
+    if request.in_earnest and request.not_looked_up((_AUTHORIZATION,)):
         return False
     chart = [one.resource for one in request.resources if isinstance(one.resource, dict)]
     held = {f"{one.get('resourceType')}/{one.get('id')}" for one in chart}
@@ -98,6 +102,7 @@ def _named_by(resource: Resource) -> Iterator[str]:
 
 
 _ELEMENTS = {
+    "ClaimResponse": ("request", "insurer"),
     "Coverage": ("payor",),
     "Encounter": ("location", "serviceProvider"),
     "PractitionerRole": ("practitioner",),
@@ -123,19 +128,26 @@ class _Missing:
     def queries(self) -> Iterator[Query]:
         everybody = frozenset(one.id for one in self.catalogue.payers)
         self.orders()
+        if not self.lines and (self.ids or self.searches):
+            self.beside_orders()
         self.coverage()
         any_policy = False
+        authorized = False
         needed: set[str] = set()
         for line in self.lines:
             self.point_at(_ITEM, line.order.resource)
             any_policy = any(self.policies(line, everybody)) or any_policy
-            needed |= {kind for one in self.policies(line, self.payers(line, everybody)) for kind in one.types_read}
+            applying = self.policies(line, self.payers(line, everybody))
+            authorized = authorized or any(map(_may_want_authorization, applying))
+            needed |= {kind for one in applying for kind in one.types_read}
             if needed:
                 self.point_at(_LINKS, line.order.resource, OF_PATIENT)
         if any_policy:
             self.call()
         for kind in sorted(OF_PATIENT & needed):
             self.search(kind)
+        if authorized and self.request.in_earnest:
+            self.authorizations()
         yield from (one.query for one in self.request.next_pages if one.query.page and self.is_new(one.query))
         yield from self.searches
         yield from self.reads()
@@ -153,6 +165,13 @@ class _Missing:
             case "active":
                 for kind in sorted(ORDER_TYPES & OF_PATIENT & self.catalogue.types_needed):
                     self.search(kind)
+
+    def beside_orders(self) -> None:
+        """What is wanted with the orders, whatever they turn out to be: waiting for them first would take another turn
+        of a slow EHR, and with it the chart."""
+        self.search("Coverage", ("status", "active"))
+        if self.request.performer is not None:
+            self.person({"reference": self.request.performer}, {})
 
     def coverage(self) -> None:
         for line in self.lines:
@@ -188,6 +207,18 @@ class _Missing:
                     self.point_at(("serviceProvider",), encounter, frozenset({"Organization"}))
         for line in self.lines:
             self.people(line.order.resource)
+
+    def authorizations(self) -> None:
+        """The payer's answers on file, the requests that tell what they are about, and whose answers they are.
+
+        Asked for last: an EHR that is slow, or knows none of them, costs the chart nothing.
+        """
+        self.search(_AUTHORIZATION, ("use", "preauthorization"))
+        for one in self.record.of_type(_AUTHORIZATION):
+            if one.get("use") == "preauthorization":
+                self.point_at(("request",), one, frozenset({"Claim"}))
+                if "payors" not in self.request.closed:
+                    self.point_at(("insurer",), one, frozenset({"Organization"}))
 
     def context(self, kind: str, identity: str) -> None:
         if self.request.not_looked_up((kind,)) and kind.lower() not in self.request.closed:
@@ -306,3 +337,9 @@ _MOST_IDS = 30
 def _chunks(kind: str, identities: Sequence[str]) -> Iterator[Query]:
     for start in range(0, len(identities), _MOST_IDS):
         yield Query(kind, ids=tuple(identities[start : start + _MOST_IDS]))
+
+
+def _may_want_authorization(policy: Policy) -> bool:
+    """Whether an authorization on file could change what the policy says of an order."""
+    given = (one for row in policy.rows for one in (row.gives, row.unknown) if one is not None)
+    return any(one.pa_needed == "auth-needed" for one in given)

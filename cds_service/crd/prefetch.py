@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-# The hook of a call that is read from a file
-HOOK = "order-sign"
 # How many cards are sent where a call does not say
 DEFAULT_MAX_CARDS = 10
 

@@ -51,11 +51,14 @@ _DECLINED = frozenset(f"it answered {status}" for status in (400, 401, 403, 404,
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of a query: JSON bodies, one for each page, and what was wrong, in words that follow "the EHR"."""
+    """What came of a query: JSON bodies, one for each page, and what was wrong, in words that follow "the EHR".
+
+    `as_written`: the same bodies with the digits of their decimals kept, where one of them may be written back."""
 
     query: Query
     pages: tuple[Any, ...] = field(default=(), repr=False)
     fault: str | None = None
+    as_written: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
     def declined(self) -> bool:

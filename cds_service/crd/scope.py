@@ -67,10 +67,16 @@ def _appointments(request: HookRequest) -> Scope:
     found: dict[str, DraftOrder] = {}
     for appointment in request.orders:
         keys = [_key(text, request) for text in based_on(appointment.resource)]
-        behind = [chart[key] for key in keys if key in chart]
+        behind = [chart[key] for key in keys if key in chart and _is_sound(chart[key], request)]
         for one in behind or [appointment]:
             found.setdefault(own_reference(one.resource), one)
     return Scope(tuple(found.values()), frozenset(found), of_chart=True)
+
+
+def _is_sound(order: DraftOrder, request: HookRequest) -> bool:
+    """Whether an order that only the EHR vouches for is this patient's, and can be read and written back."""
+    owners = patients_of(order.resource)
+    return (not owners or f"Patient/{request.patient_id}" in owners) and order_fault(order.resource) is None
 
 
 def based_on(appointment: Mapping[str, Any]) -> Iterator[str]:

@@ -46,6 +46,13 @@ _USER = {
 }
 _PAYORS = {"payors": "Organization?_id={{%coverage.entry.resource.payor.resolve().ofType(Organization).id}}"}
 
+# The payer's answers to requests for authorization, and the requests. R4 cannot search ExplanationOfBenefit by its
+# use: to ask for the authorizations among them would be to ask for every claim that the patient ever had
+_AUTHORIZATIONS = {
+    "claimResponses": "ClaimResponse?patient={{context.patientId}}&use=preauthorization",
+    "claims": "Claim?patient={{context.patientId}}&use=preauthorization",
+}
+
 _DRAFT = "context.draftOrders.entry.resource"
 _PEOPLE = ("sender", "recipient", "requester", "performer", "orderer", "prescriber")
 _DISPATCHED = (
@@ -178,7 +185,7 @@ def templates(types_needed: Iterable[str], hook: str = "order-sign") -> dict[str
             key = "patient" + key[0].upper() + key[1:]
         narrowed = "".join(f"&{name}={value}" for name, value in NARROWED.get(resource_type, ()))
         found[key] = f"{resource_type}?patient={{{{context.patientId}}}}{narrowed}"
-    return found
+    return found | _AUTHORIZATIONS
 
 
 def searched_type(key: str, hook: str) -> str | None:

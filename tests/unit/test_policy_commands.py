@@ -140,6 +140,15 @@ def test_diff_against_recorded_requests_says_which_are_answered_otherwise(two_ve
     assert {"file", "orders"} <= {key for row in rows for key in row}
 
 
+def test_diff_reads_each_recorded_request_as_the_hook_that_it_is_of(two_versions: dict[str, str]) -> None:
+    asked = ("policy", "diff", OXYGEN, OLD, NEW, "--against", str(CONVERSATIONS), "--at", "2026-11-21T10:30:00-05:00")
+    lines = run(*asked, **two_versions).stdout.splitlines()
+    for name in ("crd-2-0-order-dispatch-of-one-order", "encounter-start-with-an-order-that-lacks-something"):
+        assert any(line.startswith(f"  {name}/request.json: DeviceRequest/") for line in lines), name
+    unread = [line for line in lines if "order-dispatch-without-its-order" in line]
+    assert unread and "order-sign" not in unread[0]
+
+
 def test_diff_against_recorded_requests_prints_nothing_of_the_chart(two_versions: dict[str, str]) -> None:
     told = run("policy", "diff", OXYGEN, OLD, NEW, "--against", str(CONVERSATIONS), **two_versions).stdout
     recorded = told[told.index("Recorded requests") :]

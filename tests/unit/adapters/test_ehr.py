@@ -8,8 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from cds_service.adapters import ehr as reads
@@ -357,7 +360,42 @@ def test_a_server_that_says_when_to_come_again_is_asked_again_then(ehr: Misbehav
     assert time.monotonic() - began >= 1.0
 
 
-@pytest.mark.parametrize("wait", ["60", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999", "²"])
+def http_date(seconds_from_now: float) -> str:
+    return format_datetime(datetime.fromtimestamp(time.time() + seconds_from_now, UTC), usegmt=True)
+
+
+def test_a_date_to_come_again_is_waited_for(ehr: MisbehavingEhr) -> None:
+    def busy(request: Request) -> None:
+        request.say(503, Retry_After=http_date(2))  # whole seconds: between one and two from now
+
+    ehr.otherwise = once(busy, lambda request: request.fhir(PATIENT))
+    began = time.monotonic()
+    assert read(ehr, seconds=6.0)[0].fault is None
+    assert time.monotonic() - began >= 0.9
+
+
+@pytest.mark.parametrize("date", [http_date(-3600), "Sun Nov  6 08:49:37 1994", "Sunday, 06-Nov-94 08:49:37 GMT"])
+def test_a_date_that_has_passed_is_at_once(ehr: MisbehavingEhr, date: str) -> None:
+    ehr.otherwise = once(lambda request: request.say(429, Retry_After=date), lambda request: request.fhir(PATIENT))
+    assert read(ehr)[0].fault is None
+    assert len(ehr.seen) == 2
+
+
+def test_a_date_is_held_against_the_servers_own_clock(ehr: MisbehavingEhr) -> None:
+    def an_hour_ahead(request: Request) -> None:
+        request.send_response_only(503)
+        for name, value in (("Date", http_date(3600)), ("Retry-After", http_date(3600)), ("Content-Length", "0")):
+            request.send_header(name, value)
+        request.end_headers()
+
+    ehr.otherwise = once(an_hour_ahead, lambda request: request.fhir(PATIENT))
+    assert read(ehr)[0].fault is None
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["60", "-1", "soon", http_date(3600), "Thu, 31 Feb 2099 00:00:00 GMT", "Wed, 21 Oct", "99999999999", "²", ", ,"],
+)
 def test_a_wait_beyond_the_budget_is_not_waited(ehr: MisbehavingEhr, wait: str) -> None:
     def busy(request: Request) -> None:
         request.say(429, Retry_After=wait.encode("utf-8").decode("latin-1"))
@@ -483,6 +521,35 @@ def test_a_server_that_takes_batches_is_sent_one(ehr: MisbehavingEhr) -> None:
         {"method": "GET", "url": "Condition?patient=p1"},
     ]
     assert ehr.seen[0][2]["Content-Type"] == "application/fhir+json"
+
+
+ORDER = b'{"resourceType": "DeviceRequest", "id": "o1", "parameter": [{"valueQuantity": {"value": 1.10}}]}'
+OF_ORDER = Query("DeviceRequest", ids=("o1",))
+
+
+def digits_of(reading: Reading) -> list[bytes]:
+    return [orjson.dumps(one) for one in reading.as_written]
+
+
+def test_an_order_that_was_read_keeps_the_digits_of_its_decimals(ehr: MisbehavingEhr) -> None:
+    ehr.on("DeviceRequest/o1", lambda request: request.say(200, ORDER))
+    [reading] = read(ehr, OF_ORDER)
+    assert digits_of(reading) == [ORDER.replace(b": ", b":").replace(b", ", b",")]
+    assert reading.pages[0] == json.loads(ORDER)
+
+
+def test_so_does_one_that_came_in_a_batch(ehr: MisbehavingEhr) -> None:
+    patient = json.dumps(PATIENT).encode()
+    answers = b",".join(b'{"response": {"status": "200"}, "resource": %b}' % one for one in (patient, ORDER))
+    ehr.on("", lambda request: request.say(200, b'{"resourceType": "Bundle", "entry": [%b]}' % answers))
+    of_patient, of_order = batched(ehr, READ, OF_ORDER)
+    assert digits_of(of_order) == [ORDER.replace(b": ", b":").replace(b", ", b",")]
+    assert of_patient.fault is None
+
+
+def test_what_is_no_order_is_not_read_twice(ehr: MisbehavingEhr) -> None:
+    ehr.finds("Condition?patient=p1", {**CONDITION, "extension": [{"url": "urn:x", "valueDecimal": 1.5}]})
+    assert read(ehr, SEARCH)[0].as_written == ()
 
 
 @pytest.mark.parametrize(

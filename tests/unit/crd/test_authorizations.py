@@ -248,6 +248,13 @@ def test_a_yes_after_a_pended_answer_counts() -> None:
     assert found(claim(), pended, claim_response()) == OnFile(PA_1)
 
 
+def test_where_a_part_of_the_answers_is_missing_none_of_them_counts() -> None:
+    cut_off = {"ClaimResponse": "the EHR sent only a part of what it found of ClaimResponse"}
+    doubt = only_doubt(found(claim(), claim_response(), cut_off=cut_off))
+    assert "a later answer could be missing, for the EHR sent only a part" in doubt
+    assert found(claim(), claim_response(), cut_off={"ExplanationOfBenefit": "it failed"}) == OnFile(PA_1)
+
+
 def test_of_several_the_one_that_holds_longest_counts() -> None:
     renewed = claim_response(
         "r2",

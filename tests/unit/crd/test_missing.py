@@ -14,6 +14,7 @@ from cds_service.crd.missing import missing_queries
 from cds_service.crd.performer import NETWORK_REFERENCE
 from cds_service.crd.queries import Query, Reading
 from cds_service.policy.order_line import OrderLine
+from cds_service.policy.plan import Outcome, Row
 from tests.fakes import ACME, FakeCatalogue
 from tests.unit.crd.small_call import ASKED_AT, bundle, call, coverage, order, parsed
 
@@ -29,6 +30,7 @@ class OnlyRests:
     """As much of a policy as says what it reads."""
 
     types_read: frozenset[str]
+    rows: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class OnePolicy(FakeCatalogue):
     """A catalogue whose one policy, of Acme, speaks of E1390 and reads these types."""
 
     types_needed: frozenset[str] = frozenset({"Condition", "Encounter", "Observation", "Patient"})
+    rows: tuple[Row, ...] = ()
 
     def in_force(self, payer: str, line: OrderLine, on: date) -> tuple[Any, ...]:
         speaks = payer == "acme" and line.get("code", {}).get("code") == "E1390"
-        return (OnlyRests(self.types_needed),) if speaks else ()
+        return (OnlyRests(self.types_needed, self.rows),) if speaks else ()
 
 
 CATALOGUE = OnePolicy()
@@ -66,6 +69,10 @@ def chart(request: HookRequest | dict[str, Any], *answers: tuple[Query, Any]) ->
 
 def why(request: HookRequest, resource_type: str = "Condition") -> str | None:
     return request.not_looked_up((resource_type,)).get(resource_type)
+
+
+def row(pa_needed: str) -> Row:
+    return Row("auth.all", "all", None, Outcome("covered", pa_needed), None, False, None, ())
 
 
 # -- what is asked, and when ------------------------------------------------------------------------------
@@ -235,6 +242,60 @@ def test_an_id_that_is_none_is_not_put_into_an_address(patient: str) -> None:
     assert asked(document) == []
 
 
+# -- authorizations on file -------------------------------------------------------------------------------
+
+WANTS = OnePolicy(rows=(row("no-auth"), row("auth-needed")))
+WANTS_NONE = OnePolicy(rows=(row("no-auth"),))
+AUTHORIZATIONS = "ClaimResponse?patient=p1&use=preauthorization"
+ANSWERS = Query("ClaimResponse", parameters=(("patient", "p1"), ("use", "preauthorization")))
+
+
+def whole(**prefetch: Any) -> dict[str, Any]:
+    """A call that lacks nothing of what policies read."""
+    return sent(patient=PATIENT, coverage=bundle(coverage()), conditions=None, observations=None, **prefetch)
+
+
+def answer_to(request: str, **more: Any) -> dict[str, Any]:
+    reference = {"reference": request}
+    return {
+        "resourceType": "ClaimResponse",
+        "id": "r1",
+        "use": "preauthorization",
+        "patient": {"reference": "Patient/p1"},
+        "request": reference,
+        **more,
+    }
+
+
+def test_authorizations_are_looked_for_where_the_policy_may_want_one() -> None:
+    assert asked(whole(), WANTS) == [AUTHORIZATIONS]
+    assert asked(whole(), WANTS_NONE) == []
+    assert asked(sent(order("o1", "A4615"), patient=PATIENT, coverage=bundle(coverage())), WANTS) == []
+
+
+def test_who_asks_what_if_has_no_authorization_looked_for() -> None:
+    document = whole()
+    document["extension"] = {"davinci-crd.configuration": {"unsolicited-determ": False}}
+    assert asked(document, WANTS) == []
+
+
+@pytest.mark.parametrize("value", [None, bundle(), OUTCOME, bundle(answer_to("#here"))])
+def test_a_look_up_of_authorizations_that_was_made_is_not_repeated(value: Any) -> None:
+    assert asked(whole(claimResponses=value), WANTS) == []
+
+
+def test_authorizations_are_asked_for_after_the_chart() -> None:
+    request = parsed(sent(patient=PATIENT, coverage=bundle(coverage())))
+    assert missing_queries(request, WANTS, ASKED_AT)[-1] == ANSWERS
+
+
+def test_the_request_behind_an_answer_is_read_and_no_others() -> None:
+    answers = bundle(answer_to("Claim/k1"), answer_to("Claim/k2", id="r2", use="claim"))
+    assert asked(chart(whole(), (ANSWERS, answers)), WANTS) == ["Claim/k1"]
+    assert asked(whole(claimResponses=answers), WANTS) == ["Claim/k1"]
+    assert asked(whole(claimResponses=answers, claims=None), WANTS) == []
+
+
 # -- the other hooks --------------------------------------------------------------------------------------
 
 
@@ -253,10 +314,18 @@ def on_hook(hook: str, context: dict[str, Any], **prefetch: Any) -> HookRequest:
 def test_dispatched_orders_and_their_performer_are_read() -> None:
     context = {"dispatchedOrders": ["DeviceRequest/o1", "DeviceRequest/o2"], "performer": "Organization/home"}
     request = on_hook("order-dispatch", context)
-    assert asked(request) == ["DeviceRequest?_id=o1,o2"]
+    assert asked(request) == ["DeviceRequest?_id=o1,o2", "Organization/home"]
     orders = bundle({**order("o1"), "status": "active"}, {**order("o2"), "status": "active"})
     read = chart(request, (Query("DeviceRequest", ids=("o1", "o2")), orders))
     assert asked(read) == [*CHART, "Organization/home"]
+
+
+def test_the_coverage_is_asked_for_beside_orders_that_are_only_named() -> None:
+    context = {"dispatchedOrders": ["DeviceRequest/o1"], "performer": "Organization/home"}
+    named = on_hook("order-dispatch", context, coverage=OUTCOME)
+    assert asked(named) == ["DeviceRequest/o1", "Organization/home"]
+    named = replace(named, prefetch_state={}, closed=frozenset())
+    assert asked(named) == ["Coverage?patient=p1&status=active", "DeviceRequest/o1", "Organization/home"]
 
 
 def test_the_orders_behind_an_appointment_are_read() -> None:

@@ -47,7 +47,7 @@ def test_a_template_names_only_keys_that_stand_before_it(hook: str) -> None:
 def test_each_key_stands_for_the_type_that_its_template_asks_for(hook: str) -> None:
     found = templates(OF_PATIENT, hook)
     searched = {kind: key for key in found if (kind := searched_type(key, hook)) is not None}
-    assert set(searched) == OF_PATIENT | {"Patient", "Encounter", "Coverage"}
+    assert set(searched) == OF_PATIENT | {"Patient", "Encounter", "Coverage", "ClaimResponse", "Claim"}
     assert all(re.match(r"[A-Za-z]+", found[key])[0] == kind for kind, key in searched.items())  # type: ignore[index]
 
 
@@ -73,6 +73,14 @@ def test_where_the_guide_has_a_key_of_that_name_ours_has_another() -> None:
     assert found["patientDevices"] == "Device?patient={{context.patientId}}"
     assert found["patientDeviceRequests"] == "DeviceRequest?patient={{context.patientId}}"
     assert found["deviceRequests"].startswith("DeviceRequest?_id=")
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_authorizations_on_file_are_asked_for_and_no_claims_for_payment(hook: str) -> None:
+    found = templates((), hook)
+    assert found["claimResponses"] == "ClaimResponse?patient={{context.patientId}}&use=preauthorization"
+    assert found["claims"] == "Claim?patient={{context.patientId}}&use=preauthorization"
+    assert not any(one.startswith("ExplanationOfBenefit") for one in found.values())
 
 
 def test_the_payers_organization_can_be_sent_along() -> None:

@@ -7,15 +7,11 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service.app import create_app
-from cds_service.settings import read_settings
 from tests.misbehaving_ehr import (
     Behaviour,
     MisbehavingEhr,
@@ -27,19 +23,19 @@ from tests.misbehaving_ehr import (
     searchset,
     truncated,
 )
+from tests.read_back_calls import (
+    CALL,
+    call,
+    client,
+    covered,
+    determination,
+    holds_everything,
+    posted,
+    resources,
+    statuses,
+)
 
-HOOK = "/cds-services/order-sign-crd"
-GOLDEN = Path(__file__).parents[2] / "conversations" / "home-oxygen-order-sign" / "request.json"
-CALL: dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
-NOON = datetime.fromisoformat("2026-11-21T10:30:00-05:00")
 SLOW = 2.0
-SEARCHED = ("Condition", "DeviceRequest", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest")
-
-
-def client(**environ: str) -> FlaskClient:
-    settings, problems = read_settings({"CDS_CLIENT_AUTH": "off", **environ})
-    assert settings is not None, problems
-    return create_app(settings, lambda: NOON).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -51,53 +47,6 @@ def service() -> FlaskClient:
 def ehr() -> Iterator[MisbehavingEhr]:
     with misbehaving_ehr() as server:
         yield server
-
-
-def resources() -> list[dict[str, Any]]:
-    """Every resource of the golden call's prefetch."""
-    values = [one for one in CALL["prefetch"].values() if one is not None]
-    nested = [[e["resource"] for e in one["entry"]] if one["resourceType"] == "Bundle" else [one] for one in values]
-    return [one for some in nested for one in some]
-
-
-def holds_everything(ehr: MisbehavingEhr) -> None:
-    """The EHR answers reads and searches from the golden chart."""
-    chart = resources()
-    ehr.holds(*chart)
-    for kind in SEARCHED:
-        ehr.finds(f"{kind}?patient=p1", *(one for one in chart if one["resourceType"] == kind))
-    ehr.finds("Coverage?patient=p1&status=active", *(one for one in chart if one["resourceType"] == "Coverage"))
-
-
-def call(ehr: MisbehavingEhr, *keep: str) -> dict[str, Any]:
-    """The golden call with these keys of prefetch only."""
-    document = copy.deepcopy(CALL)
-    document["fhirServer"] = ehr.base
-    document["prefetch"] = {key: value for key, value in document["prefetch"].items() if key in keep}
-    return document
-
-
-def posted(service: FlaskClient, document: dict[str, Any], status: int = 200) -> dict[str, Any]:
-    response = service.post(HOOK, data=json.dumps(document))
-    assert response.status_code == status, response.data
-    return json.loads(response.data)  # type: ignore[no-any-return]
-
-
-def statuses(answer: dict[str, Any]) -> dict[str, str]:
-    return {one["id"]: one["status"] for one in determination(answer)["criteria"]}
-
-
-def determination(answer: dict[str, Any]) -> dict[str, Any]:
-    found = [one for card in answer["cards"] for one in card.get("extension", {}).get("cds-service.determinations", [])]
-    return found[0]  # type: ignore[no-any-return]
-
-
-def covered(answer: dict[str, Any]) -> tuple[str, str | None]:
-    """`covered` and the code of the first reason."""
-    extension = answer["systemActions"][0]["resource"]["extension"][0]["extension"]
-    said = next(one["valueCode"] for one in extension if one["url"] == "covered")
-    reason = next((one["valueCodeableConcept"] for one in extension if one["url"] == "reason"), {})
-    return said, next((one["code"] for one in reason.get("coding", [])), None)
 
 
 # -- all there, and nothing there -------------------------------------------------------------------------
