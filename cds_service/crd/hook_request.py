@@ -300,11 +300,11 @@ def _is_order(resource: Any) -> bool:
 
 
 def _holds_float(value: Any) -> bool:
-    if value.__class__ is dict:
+    if type(value) is dict:
         return any(_holds_float(one) for one in value.values())
-    if value.__class__ is list:
+    if type(value) is list:
         return any(_holds_float(one) for one in value)
-    return value.__class__ is float
+    return type(value) is float
 
 
 def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
@@ -314,7 +314,7 @@ def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
     """
     named = f'"{bundle}"'.encode()
     entries: Any = None
-    if body.count(named) == 1 and b"\\u" not in body:
+    if body.count(named) == 1 and (b"\\" not in body or b"\\u" not in body):
         # the name stands once in the whole body, and in no other spelling: the chart around it need not be read again
         text = body[body.index(named) + len(named) :].decode("utf-8")
         value = _COLON.match(text)
