@@ -133,7 +133,8 @@ def through_http(body: bytes, answer_size: int) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
     room = tempfile.TemporaryDirectory()
     env |= {"CDS_CLIENT_AUTH": "off", "CDS_DATABASE_URL": f"sqlite:///{room.name}/cds.sqlite"}
-    service = (sys.executable, "-m", "cds_service.cli", "serve", "--port", "0", "--workers", "1")
+    # -P: what is installed, and not the sources that this is run beside
+    service = (sys.executable, "-P", "-m", "cds_service.cli", "serve", "--port", "0", "--workers", "1")
     floor = (sys.executable, str(Path(__file__).with_name("floor.py")), str(answer_size))
     print(f"\nThrough HTTP, one worker, {CONNECTIONS} connections, {CALLS} calls")
     print("           CPU ms/call   calls/s   p50 ms   p99 ms   RSS MB   PSS MB   ready s")

@@ -162,7 +162,7 @@ class _Item:
         if held is None:
             periods = self.answer.get("preAuthRefPeriod")
             held = periods[0] if isinstance(periods, list) and len(periods) == 1 else None
-        period = held if isinstance(held, Mapping) else {}
+        period = held if isinstance(held, dict) else {}
         start, end = (parse_date(one) if isinstance(one, str) else None for one in map(period.get, ("start", "end")))
         return start, end
 

@@ -208,7 +208,7 @@ def is_payer_of(coverage: OrderCoverage, insurer: object, within: Resource, reco
     An insurer that goes by the name of a programme is the payer for that programme's members only.
     """
     payer = coverage.payer
-    if payer is None or not isinstance(insurer, Mapping):
+    if payer is None or not isinstance(insurer, dict):
         return None
     named = _payor(insurer, within, record)
     found, programme = _payer_of([named], [payer])
@@ -274,7 +274,7 @@ def _why_not_active(coverage: Resource, on_date: date, begins: date) -> str:
     if _status(coverage) == _ENDED:
         return f"The coverage is not active: its status is '{_ENDED}'."
     period = coverage.get("period")
-    period = period if isinstance(period, Mapping) else {}
+    period = period if isinstance(period, dict) else {}
     start, end = (parse_date(one) if isinstance(one, str) else None for one in map(period.get, ("start", "end")))
     if end is not None and end.last_day < on_date:
         return f"The coverage ended on {end.last_day.isoformat()}."
@@ -311,7 +311,7 @@ def _says(coverage: Resource) -> Iterator[str]:
     kind = coverage.get("type")
     texts = [one.get(part) for one in objects_in(coverage.get("class")) for part in ("name", "value")]
     texts += [one.get(part) for one in codings_of(kind) for part in ("code", "display")]
-    texts.append(kind.get("text") if isinstance(kind, Mapping) else None)
+    texts.append(kind.get("text") if isinstance(kind, dict) else None)
     return (one for one in texts if isinstance(one, str))
 
 
@@ -331,7 +331,7 @@ def _reference_to(coverage: Resource) -> Mapping[str, Any]:
 
 def _end(coverage: Resource) -> str:
     period = coverage.get("period")
-    end = period.get("end") if isinstance(period, Mapping) else None
+    end = period.get("end") if isinstance(period, dict) else None
     return end if isinstance(end, str) else ""
 
 

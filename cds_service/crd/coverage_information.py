@@ -211,7 +211,7 @@ def _contacts(contact: Mapping[str, Any], version: CrdVersion) -> Iterator[Exten
 
 def is_of_coverage(extension: object, coverage: Mapping[str, Any]) -> bool:
     """Whether an extension of an order is coverage-information about this coverage (a Reference)."""
-    if not isinstance(extension, Mapping) or extension.get("url") != URL:
+    if not isinstance(extension, dict) or extension.get("url") != URL:
         return False
     about = literal_reference(_part(extension, "coverage", "valueReference"))
     asked = literal_reference(coverage)
@@ -227,6 +227,6 @@ def assertion_id_of(extension: Mapping[str, Any]) -> str | None:
 def _part(extension: Mapping[str, Any], url: str, value: str) -> Any:
     parts = extension.get("extension")
     for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, Mapping) and part.get("url") == url:
+        if isinstance(part, dict) and part.get("url") == url:
             return part.get(value)
     return None

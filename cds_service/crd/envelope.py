@@ -61,9 +61,9 @@ def too_deep(document: dict[str, Any]) -> bool:
         level = [
             child
             for node in level
-            for child in (node.values() if node.__class__ is dict else node)
+            for child in (node.values() if type(node) is dict else node)
             # most of what stands in a chart is text: one look is enough to pass it over
-            if (kind := child.__class__) is not str and (kind is dict or kind is list)
+            if (kind := type(child)) is not str and (kind is dict or kind is list)
         ]
         if not level:
             return False
@@ -159,14 +159,14 @@ def _plainly_right(document: dict[str, Any], hook: Hook) -> bool:
     is not sent there. What this passes the schema passes too (a test tries it on calls of every kind).
     """
     context = document.get("context")
-    if context.__class__ is not dict:
+    if type(context) is not dict:
         return False
     texts = (document.get("hook"), document.get("hookInstance"))
     return (
-        all(text.__class__ is str and text for text in texts)
+        all(type(text) is str and text for text in texts)
         and all(_plainly_a(member, context.get(name, _ABSENT)) for name, member in hook.context.items())
-        and document.get("prefetch", _NO_OBJECT).__class__ is dict
-        and document.get("fhirServer", "-").__class__ is str
+        and type(document.get("prefetch", _NO_OBJECT)) is dict
+        and type(document.get("fhirServer", "-")) is str
         and document.get("fhirServer", "-") != ""
         and ("fhirAuthorization" not in document or _authorized(document))
     )
@@ -175,26 +175,22 @@ def _plainly_right(document: dict[str, Any], hook: Hook) -> bool:
 def _plainly_a(member: Member, value: Any) -> bool:
     if value is _ABSENT:
         return not member.required
-    kind = value.__class__
+    kind = type(value)
     match member.kind:
         case "text":
             return kind is str and bool(value)
         case "id":
             return kind is str and bool(value) and not value.endswith(("/", "\n"))
         case "bundle":
-            return (
-                kind is dict
-                and value.get("resourceType") == "Bundle"
-                and value.get("entry", _NO_LIST).__class__ is list
-            )
+            return kind is dict and value.get("resourceType") == "Bundle" and type(value.get("entry", _NO_LIST)) is list
         case "ids":
-            return kind is list and all(one.__class__ is str and one for one in value)
+            return kind is list and all(type(one) is str and one for one in value)
         case _:
             return False  # rare: the schema may look
 
 
 def _authorized(document: dict[str, Any]) -> bool:
-    return "fhirServer" in document and document["fhirAuthorization"].__class__ is dict
+    return "fhirServer" in document and type(document["fhirAuthorization"]) is dict
 
 
 _ABSENT = object()

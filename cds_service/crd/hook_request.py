@@ -311,7 +311,7 @@ def _as_written(body: bytes, bundle: str, places: list[int]) -> dict[int, Any]:
     """The orders at these places of a Bundle with the digits of the body."""
     named = f'"{bundle}"'.encode()
     entries: Any = None
-    if body.count(named) == 1 and b"\\u" not in body:
+    if body.count(named) == 1 and (b"\\" not in body or b"\\u" not in body):
         # the name stands once in the whole body, and in no other spelling: the chart around it need not be read again
         text = body[body.index(named) + len(named) :].decode("utf-8")
         value = _COLON.match(text)

@@ -84,14 +84,14 @@ def patient_digest(fhir_server: str | None, patient_id: str) -> str:
 
 def assertion_ids(orders: Iterable[Any]) -> frozenset[str]:
     """The coverage-assertion-ids that earlier answers left on these orders; what is none, or no resource, has none."""
-    found = (assertion_id_of(one) for order in orders if isinstance(order, Mapping) for one in _said_before(order))
+    found = (assertion_id_of(one) for order in orders if isinstance(order, dict) for one in _said_before(order))
     return frozenset(one for one in found if one is not None and len(one) <= LONGEST_ID)
 
 
 def _said_before(order: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     extensions = order.get("extension")
     for one in extensions if isinstance(extensions, list) else ():
-        if isinstance(one, Mapping) and one.get("url") == URL:
+        if isinstance(one, dict) and one.get("url") == URL:
             yield one
 
 

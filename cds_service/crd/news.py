@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cds_service.fhir.references import reference_key
@@ -14,19 +14,19 @@ def same_news(before: Sequence[Any], now: Sequence[Any]) -> bool:
     CRD 2.2, resp-35: nothing is sent again that is neither new nor changed. A later date alone is no news, nor is what
     an EHR does to an extension that it keeps: element ids, a display beside a reference, the server's address.
     """
-    return sorted(map(_essence, before)) == sorted(map(_essence, now))
+    return len(before) == len(now) and sorted(map(_essence, before)) == sorted(map(_essence, now))
 
 
 def _essence(extension: Any) -> str:
-    parts = extension.get("extension") if isinstance(extension, Mapping) else None
+    parts = extension.get("extension") if isinstance(extension, dict) else None
     if not isinstance(parts, list):
         return repr(extension)
-    told = [one for one in parts if not (isinstance(one, Mapping) and one.get("url") == "date")]
+    told = [one for one in parts if not (isinstance(one, dict) and one.get("url") == "date")]
     return repr(sorted(repr(_bare(one)) for one in told))
 
 
 def _bare(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         reference = value.get("reference")
         if isinstance(reference, str):
             return reference_key(reference) or reference

@@ -61,7 +61,7 @@ def new_order_like(resource: Resource, changes: Sequence[Change]) -> dict[str, A
     new = {"resourceType": resource["resourceType"], "status": "draft"}
     new |= {name: value for name, value in resource.items() if name in kept}
     concept = new.get(element)
-    if isinstance(concept, Mapping):
+    if isinstance(concept, dict):
         plain = [{**one, "code": _plain(one["code"])} if _is_code(one) else one for one in codings_of(concept)]
         new[element] = {"coding": [one for one in plain if not _is_modifier(one)]}
     contained = _contained_for(new, resource)
@@ -96,7 +96,7 @@ def _concept_of(resource: Resource) -> tuple[str | None, Mapping[str, Any]]:
     """The element that holds the order's concept (None: this type has none), and the concept."""
     element, _ = _CODE_ELEMENTS.get(str(resource.get("resourceType")), (None, None))
     concept = resource.get(element) if element else None
-    return element, concept if isinstance(concept, Mapping) else {}
+    return element, concept if isinstance(concept, dict) else {}
 
 
 def _is_referenced(resource: Resource) -> bool:
@@ -132,7 +132,7 @@ def _listed(resource: Resource, name: str) -> list[Any]:
 
 
 def _detail_codings(entry: Any, name: str) -> list[dict[str, Any]]:
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return []
     return codings_of(entry.get("valueCodeableConcept") if name == "parameter" else entry)
 
@@ -180,7 +180,7 @@ def _modifiers(resource: Resource) -> Iterator[str]:
 
 def _without_modifiers(resource: dict[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     def stays(coding: Any) -> bool:
-        return not (isinstance(coding, Mapping) and _is_modifier(coding) and coding["code"].strip().upper() in dropped)
+        return not (isinstance(coding, dict) and _is_modifier(coding) and coding["code"].strip().upper() in dropped)
 
     changed = dict(resource)
     element, concept = _concept_of(resource)
@@ -199,7 +199,7 @@ def _without_modifiers(resource: dict[str, Any], dropped: frozenset[str]) -> dic
 
 
 def _unglued(coding: Any, dropped: frozenset[str]) -> Any:
-    if not isinstance(coding, Mapping) or not _is_code(coding):
+    if not isinstance(coding, dict) or not _is_code(coding):
         return coding
     _, glued = split_hcpcs(coding["code"])
     if not dropped.intersection(glued):
@@ -222,7 +222,7 @@ def _separator(code: str) -> str:
 
 def _modifier_parameter(resource: Resource) -> Mapping[str, Any]:
     """The first parameter that carries a modifier: a new one says in the same way what it is."""
-    entries = (one for one in _listed(resource, "parameter") if isinstance(one, Mapping))
+    entries = (one for one in _listed(resource, "parameter") if isinstance(one, dict))
     return next((one for one in entries if any(map(_is_modifier, _detail_codings(one, "parameter")))), {})
 
 
@@ -251,7 +251,7 @@ def _glued(coding: Mapping[str, Any], modifier: str) -> dict[str, Any]:
 
 def _contained_for(new: Resource, resource: Resource) -> list[Any]:
     """The contained resources that `new` still points at, itself or through one of them (FHIR R4, dom-3)."""
-    contained = [one for one in _listed(resource, "contained") if isinstance(one, Mapping)]
+    contained = [one for one in _listed(resource, "contained") if isinstance(one, dict)]
     wanted = set(_local_references(new))
     while True:
         more = {ref for one in contained if f"#{one.get('id')}" in wanted for ref in _local_references(one)}
@@ -261,7 +261,7 @@ def _contained_for(new: Resource, resource: Resource) -> list[Any]:
 
 
 def _local_references(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         reference = value.get("reference")
         if isinstance(reference, str) and reference.startswith("#"):
             yield reference

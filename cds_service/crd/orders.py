@@ -99,12 +99,12 @@ def _stated_dates(resource: Resource) -> Iterator[tuple[str, Any]]:
     for element in _DATES:
         yield element, resource.get(element)
     timing = resource.get("occurrenceTiming")
-    repeat = timing.get("repeat") if isinstance(timing, Mapping) else None
-    bounds = repeat.get("boundsPeriod") if isinstance(repeat, Mapping) else None
+    repeat = timing.get("repeat") if isinstance(timing, dict) else None
+    bounds = repeat.get("boundsPeriod") if isinstance(repeat, dict) else None
     for element, period in (
         ("occurrencePeriod", resource.get("occurrencePeriod")),
         ("occurrenceTiming.repeat.boundsPeriod", bounds),
     ):
-        if isinstance(period, Mapping):
+        if isinstance(period, dict):
             yield f"{element}.start", period.get("start")
             yield f"{element}.end", period.get("end")

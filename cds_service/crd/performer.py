@@ -93,7 +93,7 @@ def networks_of(role: Resource) -> Iterator[Mapping[str, Any]]:
 
 def _ended(role: Resource, on: date) -> bool:
     period = role.get("period")
-    end = period.get("end") if isinstance(period, Mapping) else None
+    end = period.get("end") if isinstance(period, dict) else None
     day = parse_date(end) if isinstance(end, str) else None
     return day is not None and day.last_day < on
 

@@ -77,7 +77,7 @@ def _reference_keys(reference: Any, record: Record) -> Iterator[str]:
     key = reference_key(text, record.base) if text is not None else None
     if key is not None:
         yield key
-    if isinstance(reference, Mapping):
+    if isinstance(reference, dict):
         yield from _identifier_keys(objects_in([reference.get("identifier")]))
 
 

@@ -151,7 +151,7 @@ def _key(system: str, code: str) -> CodingKey | None:
 
 def coding_key(system: object, code: object) -> CodingKey | None:
     """`Coding.system` and `.code` -> a key that is equal for equal concepts; None where either is missing."""
-    if system.__class__ is not str or code.__class__ is not str:
+    if type(system) is not str or type(code) is not str:
         return None
     if len(system) > _LONGEST or len(code) > _LONGEST:
         return _key.__wrapped__(system, code)

@@ -132,7 +132,7 @@ def decimal_of(value: object) -> Decimal | None:
 
     A float goes through its shortest spelling, so that 0.56 stays 0.56.
     """
-    kind = value.__class__
+    kind = type(value)
     if kind is float:
         number = Decimal(repr(value))
         return number if number.is_finite() else None

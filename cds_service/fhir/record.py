@@ -70,6 +70,7 @@ class Record:
         "_codes",
         "_contained",
         "_foreign",
+        "_keys",
         "_panels",
         "_whose",
         "base",
@@ -83,6 +84,7 @@ class Record:
         self._by_type: dict[str, list[Resource]] = {}
         self._codes: dict[tuple[str, str], list[tuple[Resource, tuple[CodingKey, ...]]]] = {}
         self._contained: dict[int, dict[str, Resource]] = {}
+        self._keys: dict[str, str | None] = {}
         self._whose: tuple[str, set[str]] = ("", set())
         self._panels: dict[int, Resource] | None = None
         self.base: str | None = None
@@ -185,7 +187,7 @@ class Record:
         owner = resource.get(element)
         actors = [one.get("actor") for one in owner if isinstance(one, dict)] if isinstance(owner, list) else [owner]
         references = [literal_reference(actor) for actor in actors]
-        keys = {reference_key(one, self.base) for one in references if one is not None}
+        keys = {self._key(one) for one in references if one is not None}
         if keys & patient_keys:
             return "this"
         if kind == "Appointment" and not any(key and key.startswith("Patient/") for key in keys):
@@ -242,8 +244,14 @@ class Record:
             return None
         if text.startswith("#"):
             return self._contained_in(within).get(text[1:]) if within is not None else None
-        key = reference_key(text, self.base)
+        key = self._key(text)
         return self._by_key.get(key) if key is not None else None
+
+    def _key(self, reference: str) -> str | None:
+        """The key of a reference. Most of a chart names the one patient: the same text is read once."""
+        if reference not in self._keys:
+            self._keys[reference] = reference_key(reference, self.base)
+        return self._keys[reference]
 
     def _contained_in(self, resource: Resource) -> dict[str, Resource]:
         """What a resource contains, by id: readable, and not another patient's. It needs no owner of its own."""

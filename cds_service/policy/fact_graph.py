@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from cds_service.fhir.fhirpath import EvaluationFault, Expression
+from cds_service.fhir.fhirpath import Environment, EvaluationFault, Expression
 from cds_service.fhir.fhirpath.syntax import Member, Variable, walk
 from cds_service.policy.facts import CONTEXT
 from cds_service.policy.plan import Condition, Fact, Policy, Reach
@@ -41,22 +41,18 @@ def reach(expressions: Iterable[Expression], facts: Mapping[str, Fact], owners: 
     return Reach(frozenset(values), booleans, tuple(items), tuple(verdicts), tuple(context))
 
 
-class _EmptyChart(dict[str, list[Any]]):
+class _EmptyChart(Environment):
     """The environment of a chart that holds nothing: no items, and the values that follow from that."""
 
-    failed: frozenset[str] = frozenset()
+    __slots__ = ("_facts",)
 
     def __init__(self, facts: Mapping[str, Fact]) -> None:
         super().__init__()
         self._facts = facts
 
-    def __missing__(self, name: str) -> list[Any]:
+    def work_out(self, name: str) -> Sequence[Any]:
         fact = self._facts[name]
-        self[name] = list(fact.expression.evaluate(self)) if fact.is_value and fact.expression is not None else []
-        return self[name]
-
-    def resolve(self, reference: str) -> None:
-        return None
+        return fact.expression.evaluate(self) if fact.is_value and fact.expression is not None else []
 
 
 def joined(expressions: Sequence[Expression], facts: Mapping[str, Fact], owners: Collection[str]) -> Condition:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
-from cds_service.fhir.fhirpath import EvaluationFault, Expression
+from cds_service.fhir.fhirpath import Environment, EvaluationFault, Expression
 from cds_service.policy.calendar_view import calendar_view
 from cds_service.policy.items import item_date, retrieve
 from cds_service.policy.model import Situation
@@ -38,36 +38,24 @@ class Gathered:
 NOTHING = Gathered()  # shared by every fact of which the chart holds nothing; never written to
 
 
-class Facts(dict[str, list[Any]]):
+class Facts(Environment):
     """The environment in which a policy's expressions are evaluated: the items of each fact, context value and
     verdict's view by its name, worked out when first read."""
 
-    __slots__ = ("_gathered", "_hits", "_verdict_view", "failed", "faults", "policy", "situation")
+    __slots__ = ("_gathered", "_hits", "_verdict_view", "faults", "policy", "situation")
 
     def __init__(self, policy: Policy, situation: Situation, verdict_view: Callable[[str], Mapping[str, Any]]) -> None:
-        super().__init__(_context(situation))
+        missing = situation.not_looked_up.keys()
+        failed = (name for name, types in policy.rests_on.items() if not types.isdisjoint(missing)) if missing else ()
+        super().__init__(_context(situation), frozenset(name for name in failed if name not in situation.stubs))
         self.policy = policy
         self.situation = situation
         self._verdict_view = verdict_view
         self._gathered: dict[str, Gathered] = {}
         self._hits: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self.faults: list[str] = []
-        missing = situation.not_looked_up.keys()
-        self.failed: frozenset[str] = (
-            frozenset(
-                name
-                for name, types in policy.rests_on.items()
-                if name not in situation.stubs and not types.isdisjoint(missing)
-            )
-            if missing
-            else frozenset()
-        )
 
-    def __missing__(self, name: str) -> list[Any]:
-        found = self[name] = self._work_out(name)
-        return found
-
-    def _work_out(self, name: str) -> list[Any]:
+    def work_out(self, name: str) -> Sequence[Any]:
         fact = self.policy.facts.get(name)
         if name == "calendar":
             return [calendar_view(self.situation)]  # a view that few policies read
@@ -84,14 +72,14 @@ class Facts(dict[str, list[Any]]):
         order made would wait for the garbage collector, and the next would start in cold memory."""
         self._gathered.clear()
         self._hits.clear()
-        self.clear()
+        self.known.clear()
         self._verdict_view = _forgotten
 
     def note(self, text: str, fault: EvaluationFault) -> None:
         """Keep a fault of ours for whoever logs; what rests on it is unknown."""
         self.faults.append(f"{self.policy.id}: {text}: {fault}")
 
-    def value(self, expression: Expression, environment: Facts | Asked) -> list[Any]:
+    def value(self, expression: Expression, environment: Environment) -> list[Any]:
         """The item of an expression that yields at most one, in a list; nothing, and a note, where it fails."""
         try:
             found = expression.value(environment)
@@ -100,7 +88,7 @@ class Facts(dict[str, list[Any]]):
             return []
         return [] if found is None else [found]
 
-    def evaluate(self, expression: Expression, environment: Facts | Asked | None = None) -> list[Any]:
+    def evaluate(self, expression: Expression, environment: Environment | None = None) -> list[Any]:
         """An expression's items; nothing, and a note, where it runs into a fault of ours."""
         try:
             return list(expression.evaluate(self if environment is None else environment))
@@ -242,23 +230,18 @@ def _forgotten(name: str) -> Mapping[str, Any]:
     raise EvaluationFault(f"%{name} was read after the determination was made")
 
 
-class Asked(dict[str, list[Any]]):
+class Asked(Environment):
     """The same facts with some of them replaced, to ask a condition again. Verdicts stay as they are."""
 
-    __slots__ = ("_base", "_replaced", "_values", "failed")
+    __slots__ = ("_base", "_replaced", "_values")
 
     def __init__(self, base: Facts, given: Mapping[str, list[Any]], values: frozenset[str] = frozenset()) -> None:
-        super().__init__(given)  # grows by what is read
+        super().__init__(given, base.failed)
         self._base = base
         self._replaced = given.keys()
         self._values = values  # the value facts to work out anew
-        self.failed = base.failed
 
-    def __missing__(self, name: str) -> list[Any]:
-        found = self[name] = self._work_out(name)
-        return found
-
-    def _work_out(self, name: str) -> list[Any]:
+    def work_out(self, name: str) -> Sequence[Any]:
         if name in self._values:
             fact = self._base.policy.facts[name]
             # a value that rests on nothing that was replaced is what it was

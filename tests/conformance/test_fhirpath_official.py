@@ -16,6 +16,7 @@ import pytest
 
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.fhirpath import (
+    Environment,
     EvaluationFault,
     Expression,
     FhirPathError,
@@ -52,20 +53,6 @@ class OfficialTest:
     invalid: str | None
     predicate: bool
     outputs: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """An environment with the given variables, in which no look-up failed."""
-
-    variables: dict[str, FhirDate]
-    failed: frozenset[str] = frozenset()
-
-    def __getitem__(self, name: str) -> list[Any]:
-        return [self.variables[name]]
-
-    def resolve(self, reference: str) -> None:
-        return None
 
 
 def _folder() -> Path:
@@ -109,7 +96,10 @@ def _compiled(test: OfficialTest, text: str, variables: dict[str, Type] | None =
 def _difference(test: OfficialTest, expression: Expression, variables: dict[str, FhirDate]) -> str | None:
     """What is not as the suite has it; None where nothing is."""
     try:
-        found = expression.evaluate(Surroundings(variables), _input(test.input) if test.input else None)
+        found = expression.evaluate(
+            Environment({name: [value] for name, value in variables.items()}),
+            _input(test.input) if test.input else None,
+        )
     except EvaluationFault as fault:
         return None if test.invalid else f"faulted: {fault}"
     if test.invalid:

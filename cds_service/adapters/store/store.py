@@ -20,6 +20,7 @@ from cds_service.adapters.store import contexts as kept_contexts
 from cds_service.adapters.store.database import FAULTS, engine_for, file_of, in_words, make_file
 from cds_service.adapters.store.migrate import NewerSchema, bring_up_to_date, schema_of
 from cds_service.adapters.store.tables import SCHEMA, assertions, cards, decisions, feedback
+from cds_service.adapters.store.writing import write
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept
 from cds_service.policy.context import Context
@@ -212,17 +213,17 @@ def _keep(connection: Connection, kept: Kept, service: str, moment: datetime) ->
         rows = [
             {"id": one.id, "patient": one.patient, "payer": one.payer, "made_at": moment} for one in kept.assertions
         ]
-        connection.execute(_ASSERTION, rows)
+        write(connection, _ASSERTION, rows)
     said = [_decision_row(one, decision, moment) for one in kept.assertions for decision in one.decisions]
     if said:
-        connection.execute(_DECISION, said)
+        write(connection, _DECISION, said)
     kept_contexts.keep(connection, kept.contexts, _utc)
     if kept.cards:
         sent = [
             {"uuid": one.uuid, "service": service, "policy": one.policy, "kind": one.kind, "sent_at": moment}
             for one in kept.cards
         ]
-        connection.execute(_CARD, sent)
+        write(connection, _CARD, sent)
 
 
 def _decision_row(assertion: Assertion, decision: Decision, moment: datetime) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def sign(node: Unary, place: Place) -> Code:
 
     def one(env: Environment, this: Any, total: Sequence[Any]) -> Any:
         value = operand(env, this, total)
-        if value is None or not (isinstance(value, dict) or value.__class__ is Quantity):
+        if value is None or not (isinstance(value, dict) or type(value) is Quantity):
             return None if value is None else -value
         quantity = as_quantity(value)
         return None if quantity is None else Quantity(-quantity.value, quantity.unit)

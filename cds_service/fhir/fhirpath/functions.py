@@ -251,8 +251,8 @@ def _resolve(node: Call, base: Code, place: Place) -> Code:
     one_base, items_base = base.one, base.items
 
     def target(env: Environment, item: Any) -> Any:
-        reference = item if item.__class__ is str else item.get("reference")
-        return env.resolve(reference) if reference.__class__ is str else None
+        reference = item if type(item) is str else item.get("reference")
+        return env.resolve(reference) if type(reference) is str else None
 
     kind = Type.of("Resource")
     if not base.type.many:

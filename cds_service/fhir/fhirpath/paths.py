@@ -34,10 +34,13 @@ def variable(node: Variable, place: Place) -> Code:
         raise _unknown_variable(node, place)
 
     def items(env: Environment, this: Any, total: Sequence[Any]) -> Sequence[Any]:
-        return env[name]
+        found = env.known.get(name)
+        return env[name] if found is None else found
 
     def one(env: Environment, this: Any, total: Sequence[Any]) -> Any:
-        found = env[name]
+        found = env.known.get(name)
+        if found is None:
+            found = env[name]
         if not found:
             return None
         if len(found) > 1:

@@ -68,7 +68,7 @@ def _behind(kind: str, name: str, elements: ElementTable) -> list[Element]:
 
 
 def _text(value: Any) -> Any:
-    return value if value.__class__ is str else None
+    return value if type(value) is str else None
 
 
 def _truth(value: Any) -> Any:
@@ -76,11 +76,11 @@ def _truth(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    return value if value.__class__ is int else None
+    return value if type(value) is int else None
 
 
 def _day(value: Any) -> Any:
-    return parse_date(value) if value.__class__ is str else None
+    return parse_date(value) if type(value) is str else None
 
 
 def _object(value: Any) -> Any:
@@ -132,7 +132,7 @@ def _key_step(key: str, reader: Reader) -> Step:
 
         def text_step(item: Any) -> Any:
             value = item.get(key)
-            return value if value.__class__ is str else None
+            return value if type(value) is str else None
 
         return text_step
 
@@ -148,7 +148,7 @@ def _list_step(key: str, reader: Reader, single: bool) -> Step:
 
     def step(item: Any) -> Any:
         values = item.get(key)
-        if values.__class__ is not list:
+        if type(values) is not list:
             if not single or values is None:
                 return None
             values = [values]
@@ -162,7 +162,7 @@ def _quantity_step(name: str, raw: Step) -> Step:
     """A Quantity comes as JSON, or already read."""
 
     def step(item: Any) -> Any:
-        if item.__class__ is not Quantity:
+        if type(item) is not Quantity:
             return raw(item)
         if name == "value":
             return item.value
@@ -180,16 +180,16 @@ def _view_step(name: str, raw: Step, many: bool, in_json: bool) -> Step:
     """
 
     def step(item: Any) -> Any:
-        if in_json and item.__class__ is dict:
+        if in_json and type(item) is dict:
             return raw(item)
         try:
             value = item[name]
         except KeyError:
             resource = getattr(item, "resource", None)
             return None if resource is None else raw(resource)
-        if not many or value is None or value.__class__ is list:
+        if not many or value is None or type(value) is list:
             return value
-        return list(value) if value.__class__ is tuple else [value]
+        return list(value) if type(value) is tuple else [value]
 
     return step
 
@@ -202,4 +202,4 @@ def _past_plain_values(step: Step, kinds: list[str]) -> Step:
     plain: tuple[type, ...] = (str, bool, int, Decimal, FhirDate)
     if any(kind in QUANTITIES for kind in kinds):
         plain = (*plain, Quantity)
-    return lambda item: None if item.__class__ in plain else step(item)
+    return lambda item: None if type(item) in plain else step(item)

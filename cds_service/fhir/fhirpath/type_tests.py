@@ -16,7 +16,7 @@ _ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 # The types that can be told from all others by the value alone.
 _TOLD_BY_VALUE: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: value is True or value is False,
-    "string": lambda value: value.__class__ is str,
+    "string": lambda value: type(value) is str,
 }
 
 

@@ -65,7 +65,7 @@ def _concept_test(base: Code, keys: frozenset[CodingKey]) -> Any:
 
     def one(env: Environment, this: Any, total: Sequence[Any]) -> Any:
         concept = concept_of(env, this, total)
-        if concept.__class__ is KeyedConcept:
+        if type(concept) is KeyedConcept:
             found = concept.coding_keys
             return not keys.isdisjoint(found) if found else None
         if concept is None or not (only_concepts or _may_be_concept(concept)):
@@ -74,7 +74,7 @@ def _concept_test(base: Code, keys: frozenset[CodingKey]) -> Any:
         if codings is None:
             # a Coding, or a Reference: that has no code
             return _coding_test(concept, keys) if concept.get("code") is not None else None
-        return _any_of(codings, keys) if codings.__class__ is list else None
+        return _any_of(codings, keys) if type(codings) is list else None
 
     return one
 

@@ -15,7 +15,7 @@ Test: TypeAlias = Callable[[Any, Any], bool | None]
 
 def as_quantity(value: Any) -> Quantity | None:
     """A Quantity as it is, or read from its JSON."""
-    if value.__class__ is Quantity:
+    if type(value) is Quantity:
         return value
     return parse_quantity(value) if isinstance(value, dict) else None
 
@@ -45,7 +45,7 @@ ORDERED_KINDS = frozenset(_ORDERS)
 
 def kind_of_value(value: Any) -> str:
     """The kind of a value at hand. A Quantity still in JSON passes for any other object."""
-    if value.__class__ is str:
+    if type(value) is str:
         return "string"
     if value is True or value is False:
         return "boolean"
@@ -84,7 +84,7 @@ def equal(left: Any, right: Any) -> bool | None:
 
 def _equal_objects(left: Any, right: Any) -> bool | None:
     # A view stands for one resource: two are equal only where they are one.
-    if left.__class__ is not dict or right.__class__ is not dict:
+    if type(left) is not dict or type(right) is not dict:
         return False
     return bool(left == right)
 
@@ -124,7 +124,7 @@ def against(operator: str, border: Quantity) -> Callable[[Any], bool | None]:
     passes, plain, unit, number = _PASSING[operator], _PLAIN[operator], border.unit, border.value
 
     def test(value: Any) -> bool | None:
-        if value.__class__ is Quantity and value.unit == unit:
+        if type(value) is Quantity and value.unit == unit:
             return plain(value.value, number)
         found = _order_of_quantities(value, border)
         return None if found is None else found in passes
@@ -172,10 +172,10 @@ def distinct(items: Iterable[Any]) -> list[Any]:
 
 def _likeness(item: Any) -> Any:
     """Equal items have one likeness; it keeps the search for doubles short where there are many resources."""
-    kind = item.__class__
+    kind = type(item)
     if kind is dict:
         identity = item.get("id")
-        return ("object", identity if identity.__class__ is str else None)
+        return ("object", identity if type(identity) is str else None)
     if kind is str or kind is bool:
         return (kind, item)
     if kind is int or kind is Decimal:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cds_service.fhir.elements import ElementTable, Field, View
-from cds_service.fhir.fhirpath import Expression, Scope, Type, compile_expression
+from cds_service.fhir.fhirpath import Environment, Expression, Scope, Type, compile_expression
 
 ORDERS = ("DeviceRequest", "ServiceRequest")
 VIEWS: dict[str, Mapping[str, Field] | View] = {
@@ -50,19 +50,8 @@ class Codes:
     keys: frozenset[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Variables by name, the names that rest on a failed look-up, and resources by reference."""
-
-    variables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    failed: frozenset[str] = frozenset()
-    resources: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Sequence[Any]:
-        return self.variables[name]
-
-    def resolve(self, reference: str) -> Any | None:
-        return self.resources.get(reference)
+# Variables by name, the names that rest on a failed look-up, and resources by reference
+Surroundings = Environment
 
 
 def compiled(

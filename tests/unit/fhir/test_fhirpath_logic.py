@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.fhir.fhirpath import EvaluationFault, FhirPathError, Type
+from cds_service.fhir.fhirpath import Environment, EvaluationFault, FhirPathError, Type
 from tests.unit.fhir.surroundings import Surroundings, compiled, truth, values
 
 THREE = (True, False, None)
@@ -182,16 +182,11 @@ def test_a_failed_look_up_never_decides_what_its_success_could_decide_otherwise(
         assert expression.truth(Surroundings({"a": first, "b": second, "c": found})) is without
 
 
-class Broken:
+class Broken(Environment):
     """Surroundings with a bug: what an expression meets when our own code is wrong."""
 
-    failed: frozenset[str] = frozenset()
-
-    def __getitem__(self, name: str) -> list[object]:
+    def work_out(self, name: str) -> list[object]:
         raise ZeroDivisionError(name)
-
-    def resolve(self, reference: str) -> None:
-        return None
 
 
 def test_a_bug_behind_an_expression_is_a_fault_that_keeps_its_cause() -> None:
