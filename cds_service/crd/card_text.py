@@ -283,7 +283,8 @@ def plain(text: str) -> str:
     """One line of printable text."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(text.split())
+    # of what is printable only the space is white
+    return " ".join(text.split()) if "  " in text else text.strip(" ")
 
 
 def shortened(text: str, longest: int) -> str:

@@ -36,7 +36,7 @@ def _criterion(verdict: Verdict) -> dict[str, Any]:
     member: dict[str, Any] = {"id": verdict.id}
     if verdict.parent is not None:
         member["parent"] = verdict.parent
-    member["status"] = verdict.status.value
+    member["status"] = str(verdict.status)
     _add_why(member, verdict.reason, verdict.evidence)
     if verdict.candidates:
         member["candidates"] = _evidence(verdict.candidates)

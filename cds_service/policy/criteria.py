@@ -169,7 +169,7 @@ class Verdicts:
         # what could not be used may be newer than what was
         reason += words.not_used(holds)
         status = Status.MET if plain else Status.NOT_MET
-        return self._verdict(criterion, status, reason, evidence)._replace(conflicts=conflicts)
+        return self._verdict(criterion, status, reason, evidence, conflicts=conflicts)
 
     def _verdict(
         self,
@@ -178,6 +178,7 @@ class Verdicts:
         reason: str | None,
         evidence: tuple[Evidence, ...],
         candidates: tuple[Evidence, ...] = (),
+        conflicts: tuple[Evidence, ...] = (),
     ) -> Verdict:
         return Verdict(
             id=criterion.id,
@@ -187,6 +188,7 @@ class Verdicts:
             reason=reason,
             evidence=evidence,
             candidates=candidates,
+            conflicts=conflicts,
             group=criterion.group,
             hint=criterion.hint,
         )

@@ -7,7 +7,6 @@ is a candidate; what lies outside the window or cannot be used is kept to say wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
@@ -22,17 +21,19 @@ MOST_ASKED = 50
 MOST_STALE = 3
 
 
-@dataclass(slots=True)
 class Gathered:
     """One fact. `items` are evidence; `candidates` might be; `older` were cut by the limit; `stale` lie before the
     window, or have no date; `later` lie behind it; `unusable` says in words what could not be used."""
 
-    items: list[Any] = field(default_factory=list)
-    candidates: list[Any] = field(default_factory=list)
-    older: list[Any] = field(default_factory=list)
-    stale: list[Any] = field(default_factory=list)
-    later: list[Any] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)
+    __slots__ = ("candidates", "items", "later", "older", "stale", "unusable")
+
+    def __init__(self, items: Sequence[Any] = (), unusable: Sequence[str] = (), stale: Sequence[Any] = ()) -> None:
+        self.items: list[Any] = list(items)
+        self.candidates: list[Any] = []
+        self.older: list[Any] = []
+        self.stale: list[Any] = list(stale)
+        self.later: list[Any] = []
+        self.unusable: list[str] = list(unusable)
 
 
 NOTHING = Gathered()  # shared by every fact of which the chart holds nothing; never written to
@@ -108,7 +109,7 @@ class Facts(Environment):
     def _gather(self, fact: Fact) -> Gathered:
         stub = self.situation.stubs.get(fact.name)
         if stub is not None:
-            return Gathered(items=list(stub))
+            return Gathered(items=stub)
         if fact.name in self.failed and fact.retrieved:
             return Gathered()
         if fact.expression is not None:

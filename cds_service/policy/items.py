@@ -7,7 +7,6 @@ particular policy asks for stands in its plan.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -71,13 +70,15 @@ class DocumentView(dict[str, Any]):
     resource: Resource
 
 
-@dataclass(slots=True)
 class Raw:
-    """What retrieval found, before any window or filter."""
+    """What retrieval found, before any window or filter; what could not be used, in words."""
 
-    items: list[Any] = field(default_factory=list)
-    candidates: list[Any] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)  # in words
+    __slots__ = ("candidates", "items", "unusable")
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.candidates: list[Any] = []
+        self.unusable: list[str] = []
 
 
 def retrieve(fact: Fact, resources: Sequence[Resource], record: Record, env: Any, own: str) -> Raw | None:
