@@ -1,4 +1,4 @@
-"""The tables of the store, as this version of the program wants them. Migrations make them; nothing here does.
+"""The tables of the store, as this version of the program wants them: made so in an empty database, else by migrations.
 
 None but `contexts` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a digest. What it
 holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS.

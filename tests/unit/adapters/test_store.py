@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event, inspect
 
 from cds_service.adapters.store import store as store_module
+from cds_service.adapters.store.database import engine_for, make_file
+from cds_service.adapters.store.migrate import run_migrations
 from cds_service.adapters.store.store import Store, StoreAway
 from cds_service.adapters.store.tables import SCHEMA, metadata
 from cds_service.crd.feedback import Feedback, Rate, Reason
@@ -113,7 +115,35 @@ def test_the_migrations_make_the_tables_that_the_program_wants(opened: Store) ->
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_start_that_finds_its_tables_does_without_alembic(opened: Store, path: Path) -> None:
+def test_tables_that_are_made_at_once_are_those_that_the_migrations_make(opened: Store, tmp_path: Path) -> None:
+    migrated = engine_for(f"sqlite:///{tmp_path}/migrated.sqlite", "FULL", 5.0)
+    with migrated.connect().execution_options(writes=True) as connection, connection.begin():
+        run_migrations(connection, None)
+        by_migrations = schema(connection)
+    migrated.dispose()
+    with opened._sure.connect() as connection:
+        assert schema(connection) == by_migrations
+
+
+def schema(connection: Connection) -> dict[str, Any]:
+    """The tables as the database knows them: columns with their types, keys, indexes."""
+    found = inspect(connection)
+    return {
+        name: (
+            [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(name)],
+            found.get_pk_constraint(name)["constrained_columns"],
+            [(key["constrained_columns"], key["referred_table"]) for key in found.get_foreign_keys(name)],
+            [(index["name"], index["column_names"], index["unique"]) for index in found.get_indexes(name)],
+            [unique["column_names"] for unique in found.get_unique_constraints(name)],
+        )
+        for name in found.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+def test_a_start_that_finds_its_tables_or_none_at_all_does_without_alembic(path: Path, there_before: bool) -> None:
+    if there_before:
+        Store(f"sqlite:///{path}").open()
     script = (
         "import sys; from cds_service.adapters.store.store import Store\n"
         f"assert Store('sqlite:///{path}').open() is None; assert 'alembic' not in sys.modules"
@@ -145,11 +175,28 @@ def test_a_migration_that_is_cut_short_leaves_nothing_behind(path: Path, monkeyp
     made: list[str] = []
     create = Operations.create_table
     monkeypatch.setattr(Operations, "create_table", torn)
-    store = Store(f"sqlite:///{path}")
-    assert store.open() == "its file cannot be made: no space left on device"
+    make_file(f"sqlite:///{path}")
+    engine = engine_for(f"sqlite:///{path}", "FULL", 5.0)
+    with (
+        pytest.raises(OSError),
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
+        run_migrations(connection, None)
+    engine.dispose()
     assert len(made) > 1
     assert rows(path, "SELECT name FROM sqlite_master") == []
-    monkeypatch.undo()
+
+
+def test_tables_that_cannot_all_be_made_are_made_another_time(path: Path) -> None:
+    def torn(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    event.listen(metadata.tables["feedback"], "before_create", torn)
+    store = Store(f"sqlite:///{path}")
+    assert store.open() == "its file cannot be made: no space left on device"
+    assert rows(path, "SELECT name FROM sqlite_master") == []
+    event.remove(metadata.tables["feedback"], "before_create", torn)
     assert store.open() is None
 
 
