@@ -21,6 +21,8 @@ def _asks(determination: Determination) -> bool:
 
 def settled(statement: Statement, found: OnFile) -> Statement:
     """`satisfied` with the number of the authorization (crd-ci-q5); or, beside auth-needed, why none counts."""
+    if found.authorization is None and not found.doubts:
+        return statement  # as mostly: nothing is on file, and nothing there to be doubted
     said = tuple(_with(one, found) if _asks(one) else one for one in statement.determinations)
     return replace(statement, determinations=said)
 

@@ -203,8 +203,8 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
         reading.resource, reading.when, reading._env, reading._measurement = resource, when, env, measurement
         if when is not None:
             reading["date"] = when
-        if "method" in resource:
-            reading["method"] = resource["method"]
+        # none is said to be none: a field that is not there at all is looked for in the resource, by way of an exception
+        reading["method"] = resource.get("method")
         sent = part["valueQuantity"]
         reading.sent = (
             None if _same_unit(sent, measurement.unit) else f"{sent['value']} {sent.get('unit') or sent.get('code')}"
