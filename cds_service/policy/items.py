@@ -203,7 +203,7 @@ def _observation(resource: Resource, fact: Fact, record: Record, env: Any, raw: 
         reading.resource, reading.when, reading._env, reading._measurement = resource, when, env, measurement
         if when is not None:
             reading["date"] = when
-        # none is said to be none: a field that is not there at all is looked for in the resource, by way of an exception
+        # where there is none that is said: a field that is not there is looked for in the resource, with an exception
         reading["method"] = resource.get("method")
         sent = part["valueQuantity"]
         reading.sent = (

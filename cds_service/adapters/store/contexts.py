@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store.tables import LONGEST, assertions, contexts
+from cds_service.adapters.store.writing import write
 from cds_service.policy.context import Context
 
 _new = insert(contexts)
@@ -24,7 +25,7 @@ def keep(connection: Connection, given: Sequence[Context], utc: Callable[[dateti
     """The last look counts: an order that is signed again is filled from what was known then."""
     rows = [row for one in given if len(one.subject) <= LONGEST and (row := _row(one, utc(one.made_at))) is not None]
     if rows:
-        connection.execute(_KEEP, rows)
+        write(connection, _KEEP, rows)
 
 
 def _row(context: Context, made_at: datetime) -> dict[str, Any] | None:
