@@ -24,6 +24,17 @@ def choices(policy: Policy) -> dict[str, frozenset[str]]:
     return found
 
 
+def questions_read(policy: Policy) -> frozenset[str]:
+    """Every linkId whose answer some expression looks for."""
+    calls = (node for expression in policy.expressions() for node in walk(expression.ast))
+    return frozenset(
+        question
+        for node in calls
+        if isinstance(node, Call) and isinstance(node.base, Variable) and node.base.name == "answers"
+        for question in _compared(node, "linkId")
+    )
+
+
 def unread_answers(answers: Mapping[str, tuple[str, datetime | None]], policy: Policy) -> tuple[str, ...]:
     """Answers that no expression reads: a misspelt choice would be silence, and a test of it would test nothing."""
     if all(value in _PLAIN for value, _ in answers.values()):

@@ -70,7 +70,7 @@ def _determine(policy: Policy, situation: Situation, verdicts: Verdicts) -> Dete
         documents=tuple(verdicts.document(name) for name in policy.documents) if row.criteria else (),
         exclusions=tuple(_fired(policy, verdicts)) if row.criteria else (),
         advice=_advice(policy, verdicts, short=not row.criteria),
-        questionnaire=policy.questionnaire if row.criteria else None,
+        questionnaire=_questionnaire(policy, asked, verdicts) if doc_needed else None,
         contact=policy.contact,
         urgent=policy.urgent,
         caution=policy.caution,
@@ -188,6 +188,18 @@ def _doc_needed(outcome: Outcome, asked: bool, verdicts: Verdicts, policy: Polic
     lacking = {one.kind for one in documents if one.counts and one.status not in ("on-file", "not-applicable")}
     clinical = asked or "clinical" in lacking
     return tuple(kind for kind, needed in (("clinical", clinical), ("admin", "admin" in lacking)) if needed)
+
+
+def _questionnaire(policy: Policy, asked: frozenset[str], verdicts: Verdicts) -> str | None:
+    """The policy's form, where it asks for something that is still open or takes a document that is lacking."""
+    if policy.form is None:
+        return None
+    items = policy.form.items
+    documents = (verdicts.document(name) for name in policy.documents if name in items)
+    lacking = any(
+        one.counts and one.kind is not None and one.status not in ("on-file", "not-applicable") for one in documents
+    )
+    return policy.questionnaire if lacking or not asked.isdisjoint(items.keys()) else None
 
 
 def _doc_purpose(verdicts: Verdicts, policy: Policy) -> tuple[str, ...]:

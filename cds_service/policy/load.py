@@ -8,10 +8,12 @@ from typing import Any
 
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
-from cds_service.policy.faults import Faults, check_shape
-from cds_service.policy.form import Form, form_of
+from cds_service.policy.faults import Faults, check_shape, did_you_mean
+from cds_service.policy.form import Form
+from cds_service.policy.form_rules import form_problems, own_form, wanted_form
 from cds_service.policy.payers import Payer, read_payer
 from cds_service.policy.plan import Policy
+from cds_service.policy.read_form import read_form
 from cds_service.policy.read_plan import read_plan
 from cds_service.policy.remembered import Remembered
 from cds_service.terminology.value_sets import ValueSet, ValueSets, contradictions, read_value_set
@@ -47,7 +49,8 @@ def load_catalogue(
     payers = _payers(by_type.get("InsurancePlan", []), problems)
     libraries = _libraries(by_type.get("Library", []), problems)
     policies = _policies(by_type.get("PlanDefinition", []), libraries, value_sets, payers, problems)
-    policies = _with_forms(policies, by_type.get("Questionnaire", []), problems)
+    plans = by_type.get("PlanDefinition", [])
+    policies = _with_forms(policies, plans, by_type.get("Questionnaire", []), problems)
     held = {policy.id for policy in policies}
     for name in sorted(disabled - held):
         fix = f"one of {', '.join(sorted(held))}"
@@ -134,17 +137,42 @@ def _policies(
     return policies
 
 
-def _with_forms(policies: Sequence[Policy], definitions: Sequence[Definition], problems: list[Problem]) -> list[Policy]:
-    """Each policy with the questionnaire that it names."""
+def _with_forms(
+    policies: Sequence[Policy],
+    plans: Sequence[Definition],
+    definitions: Sequence[Definition],
+    problems: list[Problem],
+) -> list[Policy]:
+    """Each policy with the questionnaire that it names, held against it."""
     forms: dict[str, Form] = {}
+    places: dict[str, str] = {}
     for one in definitions:
-        faults = Faults(one.where)
-        if check_shape(one.resource, faults):
-            form = form_of(one.resource)
-            forms[form.canonical] = form
+        canonical = f"{one.resource.get('url')}|{one.resource.get('version')}"
+        if canonical in places:
+            problems.append(Problem("conflict", one.where, f"{canonical} is held twice", "remove one"))
+        places[canonical] = one.where
+        form, faults = read_form(one.resource, one.where, one.folder)
         problems.extend(faults.problems)
+        if form is not None:
+            forms[canonical] = form
+    named = {wanted_form(plan.resource) for plan in plans}
+    for canonical, where in places.items():
+        if canonical not in named:
+            fix = f"write it into the criteria action of its plan: definitionCanonical {canonical}"
+            problems.append(Problem("not-found", where, "no plan names this questionnaire", fix))
+    found = []
     for policy in policies:
-        if policy.questionnaire is not None and policy.questionnaire not in forms:
-            fix = f"one of {', '.join(sorted(forms))}" if forms else "put a Questionnaire.json beside the plan"
-            problems.append(Problem("not-found", policy.where, f"the questionnaire {policy.questionnaire}", fix))
-    return [replace(one, form=forms.get(one.questionnaire or "")) for one in policies]
+        wanted = policy.questionnaire
+        if wanted is not None and wanted not in places:
+            fix = did_you_mean(wanted, places, "put a Questionnaire.json beside the plan")
+            problems.append(Problem("not-found", policy.where, f"the questionnaire {wanted}", fix))
+        if wanted is not None and wanted != own_form(policy):
+            where = f"{policy.where}: criteria.definitionCanonical"
+            fix = f"write '{own_form(policy)}': plan and form differ in the type alone"
+            problems.append(Problem("invalid", where, f"'{wanted}'", fix))
+            wanted = None
+        form = forms.get(wanted or "")
+        if form is not None:
+            problems.extend(form_problems(form, policy, places[form.canonical]))
+        found.append(replace(policy, form=form))
+    return found

@@ -122,10 +122,14 @@ def unknown(criterion: Criterion, facts: Facts, holds: Held, candidates: list[An
     return f"{lead}: {criterion.title}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
+def answered_on(answer: Answer, situation: Situation) -> date:
+    return answer.authored.date() if answer.authored else situation.asked_at.date()
+
+
 def with_answer(chart: Verdict, answer: Answer, situation: Situation) -> str:
     """The reason of a criterion whose condition has read the clinician's answer, with the answer."""
-    day = answer.authored.date() if answer.authored else situation.asked_at.date()
-    return f"{chart.reason} (answered {answer.value.replace('-', ' ')} on {day.isoformat()})"
+    day = answered_on(answer, situation).isoformat()
+    return f"{chart.reason} (answered {answer.value.replace('-', ' ')} on {day})"
 
 
 def beside_answers(verdict: Verdict, beside: tuple[UnusedAnswer, ...]) -> Verdict:

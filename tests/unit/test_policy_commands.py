@@ -24,11 +24,15 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = root / "plans" / "masshealth" / "home-oxygen"
     text = (folder / OLD / "PlanDefinition.json").read_text(encoding="utf-8")
     (folder / NEW).mkdir()
-    text = text.replace(f'"{OLD}"', f'"{NEW}"').replace(
-        "%restingO2.exists(value <= 88", "%restingO2.exists(value <= 80"
+    text = (
+        text.replace(f'"{OLD}"', f'"{NEW}"')
+        .replace(f'|{OLD}"', f'|{NEW}"')
+        .replace("%restingO2.exists(value <= 88", "%restingO2.exists(value <= 80")
     )
     text = text.replace("ValueSet/order-masshealth-oxygen|1", "ValueSet/order-oxygen-concentrator|1")
     (folder / NEW / "PlanDefinition.json").write_text(text, encoding="utf-8")
+    form = (folder / OLD / "Questionnaire.json").read_text(encoding="utf-8")
+    (folder / NEW / "Questionnaire.json").write_text(form.replace(f'"{OLD}"', f'"{NEW}"'), encoding="utf-8")
     return {"CDS_PLANS": str(root / "plans"), "CDS_VALUESETS": str(root / "valuesets")}
 
 
