@@ -9,7 +9,7 @@ import pytest
 
 from cds_service.fhir.record import Record
 from cds_service.policy import asking
-from cds_service.policy.case_completeness import gaps
+from cds_service.policy.case_completeness import form_gaps, gaps
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import run_case
 from cds_service.policy.criteria import Verdicts
@@ -20,7 +20,7 @@ from tests.policy_cases import loaded
 PLANS = Path(__file__).parent.parent / "plans"
 
 
-def test_each_policy_has_cases_that_see_every_status_rule_exclusion_and_border(
+def test_each_policy_has_cases_that_see_every_status_rule_exclusion_border_and_answer(
     pytestconfig: pytest.Config,
 ) -> None:
     folders, catalogue = loaded(pytestconfig, PLANS)
@@ -36,7 +36,7 @@ def test_each_policy_has_cases_that_see_every_status_rule_exclusion_and_border(
         file, problems = read_cases(cases[folder].text, cases[folder].where, cases[folder].charts)
         assert not problems
         results = [run_case(case, policy) for case in file.cases]
-        missing += [f"{folder}: {gap}" for gap in gaps(policy, file, results)]
+        missing += [f"{folder}: {gap}" for gap in (*gaps(policy, file, results), *form_gaps(policy, results))]
     assert not missing, "\n" + "\n".join(missing)
 
 

@@ -120,9 +120,15 @@ def _newest_evidence(facts: Facts, criterion: Criterion) -> date | None:
     if condition is None or plain is None:
         return None
     items = asking.deciding(facts, condition, asking.held(facts, condition), plain)
-    days = [when.last_day for item in items if (when := item_date(item)) is not None]
+    today = facts.situation.asked_at.date()
+    # an order without a date is newer than nothing; what begins later was written by the day of the call
+    days = [
+        min(when.last_day, today)
+        for item in items
+        if (when := item_date(item)) is not None and when.first_day != date.max
+    ]
     # what the order itself says is as new as the call
-    return max(days) if days else (facts.situation.asked_at.date() if not items else None)
+    return max(days) if days else (today if not items else None)
 
 
 def _day(answer: Answer, facts: Facts) -> date:

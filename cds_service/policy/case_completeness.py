@@ -1,15 +1,18 @@
-"""Whether a policy's cases say enough: every status, rule, exclusion and border seen at least once. Names no policy."""
+"""Whether a policy's cases say enough: every status, rule, exclusion, border and answer seen at least once. Names no
+policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from cds_service.fhir.fhirpath.syntax import Binary, Literal, walk
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.policy.case_file import CaseFile
-from cds_service.policy.cases import CaseResult
+from cds_service.policy.cases import CaseResult, run_case
+from cds_service.policy.choices import answer_of
 from cds_service.policy.items import Reading
 from cds_service.policy.model import Status
 from cds_service.policy.plan import Policy
@@ -66,6 +69,35 @@ def _fired_gaps(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
         for status in ("on-file", "missing"):
             if (name, status) not in documents:
                 yield f"{name}: no case sees it {status}"
+
+
+def form_gaps(policy: Policy, results: Sequence[CaseResult]) -> list[str]:
+    """Which answers to the policy's form no case tries; and whether filling it in is seen to do what it is for."""
+    if policy.form is None:
+        return []
+    given = {(name, value) for result in results for name, (value, _) in result.case.answers.items()}
+    found = [
+        f"{item.link_id}: no case answers '{answer}'"
+        for item in policy.form.items.values()
+        if not item.link_id.startswith("form.")
+        for answer in (answer_of(choice.code) for choice in item.choices)
+        if answer != "dont-know" and (item.link_id, answer) not in given
+    ]
+    if not any(_answers_meet_the_root(result, policy) for result in results):
+        found.append("no case with a chart whose answers alone take the root from unknown to met")
+    return found
+
+
+def _answers_meet_the_root(result: CaseResult, policy: Policy) -> bool:
+    case = result.case
+    if not case.answers or not case.chart or case.facts or _root(result, policy) is not Status.MET:
+        return False
+    return _root(run_case(replace(case, answers={}), policy), policy) is Status.UNKNOWN
+
+
+def _root(result: CaseResult, policy: Policy) -> Status | None:
+    judged = result.determination.criteria if result.determination else ()
+    return next((one.status for one in judged if one.id == policy.root), None)
 
 
 def thresholds(policy: Policy) -> set[Quantity]:

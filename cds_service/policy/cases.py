@@ -14,7 +14,7 @@ from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import parse_quantity
 from cds_service.fhir.record import Record
 from cds_service.policy.case_file import Case
-from cds_service.policy.choices import unread_answers
+from cds_service.policy.choices import unasked_answers, unread_answers
 from cds_service.policy.criteria import Verdicts
 from cds_service.policy.determination import determine
 from cds_service.policy.items import Reading
@@ -92,7 +92,7 @@ def _unheld(case: Case, policy: Policy) -> tuple[str, ...]:
         for name in [named] if isinstance(named, str) else named:
             if str(name).removeprefix("no ") not in ids and not str(name).startswith("ask."):
                 found.append(f"{member}: the plan has no '{str(name).removeprefix('no ')}'")
-    return (*found, *unread_answers(case.answers, policy))
+    return (*found, *unread_answers(case.answers, policy), *unasked_answers(case.answers, policy.form))
 
 
 class _CaseFault(Exception):

@@ -1,15 +1,25 @@
-"""The codes that a policy's expressions read of an answer, where it is a choice and no yes or no. Pure."""
+"""What a policy reads of an answer, and whether its form asks for it: the codes of choices that expressions read, and
+answers that nobody who fills the form could give. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from cds_service.fhir.fhirpath.syntax import Binary, Call, Literal, Member, Node, Variable, walk
 from cds_service.policy.faults import did_you_mean
+from cds_service.policy.form import Form, FormItem
 from cds_service.policy.plan import Policy
 
-_PLAIN = frozenset({"yes", "no", "dont-know"})
+# what an answer is called here -> its code in a form
+_CODES = {"yes": "Y", "no": "N", "dont-know": "asked-unknown"}
+_ANSWERS = {code: answer for answer, code in _CODES.items()}
+_PLAIN = frozenset(_CODES)
+
+
+def answer_of(code: str) -> str:
+    """What the answer with this code of a form is called: yes, no, dont-know, or the code of a choice itself."""
+    return _ANSWERS.get(code, code)
 
 
 def choices(policy: Policy) -> dict[str, frozenset[str]]:
@@ -45,6 +55,46 @@ def unread_answers(answers: Mapping[str, tuple[str, datetime | None]], policy: P
         for name, (value, _) in answers.items()
         if value not in _PLAIN and value not in (codes := known.get(name, frozenset()))
     )
+
+
+def unasked_answers(answers: Mapping[str, tuple[str, datetime | None]], form: Form | None) -> tuple[str, ...]:
+    """Answers that the form does not ask for: no such item, an option that it does not offer, or an item that other
+    answers of the same moment switch off. A question that is not answered switches nothing off: an adaptive form leaves
+    out those that the chart decides; and answers of other moments may come from another response."""
+    if form is None:
+        return ()
+    found = []
+    for name, (value, authored) in answers.items():
+        item = form.items.get(name)
+        if item is None or not item.asks:
+            asked = [one.link_id for one in form.items.values() if one.asks]
+            found.append(f"answers: the form does not ask '{name}' ({did_you_mean(name, asked, 'ask it there')})")
+            continue
+        # a paper is attached, or it is not
+        offered = {"Y"} if item.type == "attachment" else {choice.code for choice in item.choices}
+        if _CODES.get(value, value) not in offered:
+            found.append(
+                f"answers: the form does not offer '{value}' to {name} (it offers {', '.join(sorted(offered))})"
+            )
+        together = {other: given for other, (given, moment) in answers.items() if moment == authored}
+        off = next((one for one in _upwards(item, form) if _switched_off(one, together)), None)
+        if off is not None:
+            found.append(f"answers: the form does not ask {name} beside these answers (enableWhen of {off.link_id})")
+    return tuple(found)
+
+
+def _upwards(item: FormItem, form: Form) -> Iterator[FormItem]:
+    """The item and those that it stands in."""
+    above: FormItem | None = item
+    while above is not None:
+        yield above
+        above = form.items[above.parent] if above.parent is not None else None
+
+
+def _switched_off(item: FormItem, answers: Mapping[str, str]) -> bool:
+    given = {name: _CODES.get(value, value) for name, value in answers.items()}
+    held = [given.get(one.question, one.answer.code) == one.answer.code for one in item.enabled_by]
+    return bool(held) and not (any(held) if item.any_of else all(held))
 
 
 def _compared(call: Node, name: str) -> frozenset[str]:

@@ -18,6 +18,9 @@ PACKAGES = {
     "2.0": "hl7.fhir.us.davinci-crd-2.0.1.tgz",
     "2.2": "hl7.fhir.us.davinci-crd-2.2.0-preview-20260304.tgz",
 }
+# DTR's, of which 2.0.1 alone is published in this form
+DTR = "DTR 2.0"
+_FILES = {**PACKAGES, DTR: "hl7.fhir.us.davinci-dtr-2.0.1.tgz"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def _concepts(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def package(folder: Path, version: str) -> Package:
     by_url: dict[str, dict[str, Any]] = {}
     examples: dict[str, dict[str, Any]] = {}
-    with tarfile.open(folder / PACKAGES[version]) as archive:
+    with tarfile.open(folder / _FILES[version]) as archive:
         for member in archive:
             name = member.name.removeprefix("package/")
             if not name.endswith(".json") or name.split("/")[-1].startswith("."):

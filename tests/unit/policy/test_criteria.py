@@ -14,7 +14,7 @@ from cds_service.policy.kleene import all_of, any_of
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.model import Status
 from cds_service.policy.plan import Policy
-from tests.unit.policy.small_plan import definitions
+from tests.unit.policy.small_plan import criterion, definitions, retrieved, small_plan
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -277,6 +277,41 @@ class TestAnswers:
     def test_a_newer_value_beats_the_answer(self, policy: Policy) -> None:
         verdict = self.answered(policy, "yes", "2026-01-09", saturation(93))
         assert verdict.status is Status.NOT_MET and "answered yes on 2026-01-09" in verdict.reason
+
+    @pytest.mark.parametrize(("day", "status"), [("2026-02-10", Status.MET), ("2026-02-09", Status.NOT_MET)])
+    def test_an_order_that_begins_later_is_no_newer_than_the_call(self, day: str, status: Status) -> None:
+        assert self.beside_an_order(day, occurrenceDateTime="2026-03-01").status is status
+
+    @pytest.mark.parametrize("day", ["2026-02-10", "2025-01-01"])
+    def test_an_order_without_a_date_is_newer_than_no_answer(self, day: str) -> None:
+        verdict = self.beside_an_order(day)
+        assert verdict.status is Status.MET
+        assert [one.reference for one in verdict.conflicts] == ["DeviceRequest/d"]
+
+    def beside_an_order(self, day: str, **dates: str) -> Any:
+        """A criterion that an order on record answers with no, and a clinician with yes, on 10 February 2026."""
+        from datetime import datetime
+
+        plan = small_plan()
+        criteria = plan["action"][1]
+        criteria["input"].append(retrieved("orders", "DeviceRequest", "order-oxygen"))
+        criteria["action"][0]["action"].append(criterion("acme-oxygen.first", "iif(%orders.exists(), false)"))
+        catalogue, problems = load_catalogue(definitions(plan))
+        assert catalogue is not None, problems
+        code = {"coding": [{"system": "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "code": "E1390"}]}
+        order = {
+            "resourceType": "DeviceRequest",
+            "id": "d",
+            "status": "active",
+            "intent": "order",
+            "subject": {"reference": "Patient/p1"},
+            "codeCodeableConcept": code,
+            **dates,
+        }
+        answers = {"acme-oxygen.first": ("yes", datetime.fromisoformat(day))}
+        result = judge(catalogue.policies[0], order, answers=answers)
+        assert result.determination is not None
+        return next(one for one in result.determination.criteria if one.id == "acme-oxygen.first")
 
 
 statuses = st.lists(st.sampled_from([Status.MET, Status.NOT_MET, Status.UNKNOWN]), min_size=1, max_size=6)
