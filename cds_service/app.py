@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import PurePath
 
 from flask import Flask
@@ -13,7 +14,9 @@ from flask import Flask
 from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
 from cds_service.adapters.ehr import Ehr, ehr_of
+from cds_service.adapters.store.pruning import Retention
 from cds_service.adapters.store.store import Store, StoreAway
+from cds_service.adapters.store.upkeep import Upkeep
 from cds_service.crd.clients import Clients
 from cds_service.crd.discovery import discovery as announcement
 from cds_service.crd.feedback import Feedback
@@ -35,6 +38,7 @@ from cds_service.web.problems import refuse_in_one_shape
 from cds_service.web.read_back import ReadBack
 
 _READ_OFF = 64 << 20
+UPKEEP = "upkeep of the store"
 
 
 class StartRefused(Exception):
@@ -105,11 +109,13 @@ def create_app(
     now = now or clock(settings)
     year = now().year
     working_days.prepare((year - 1, year, year + 1))  # now, so that no call waits for it
-    store = Store(settings.database_url)
+    store = Store(
+        settings.database_url, Retention(settings.dtr_context_days, settings.record_days), version("cds-service")
+    )
     store.open()  # what is wrong with it is in the log and in /readyz: hooks are answered all the same
     announced = announcement(policies.catalogue)
     services = {hook.service: hook.name for hook in HOOKS.values()}
-    version = version_named(settings.default_crd_version) or NEWEST
+    crd_version = version_named(settings.default_crd_version) or NEWEST
 
     app = Flask(__name__, static_folder=None)
     # how much is read at all, so that too large a body can still be answered (see web/hooks.py)
@@ -128,7 +134,7 @@ def create_app(
     app.register_blueprint(
         hooks(
             services,
-            version,
+            crd_version,
             policies.catalogue,
             now,
             ids,
@@ -142,6 +148,7 @@ def create_app(
         )
     )
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
+    app.extensions[UPKEEP] = Upkeep(store, now)  # for whoever runs workers: it is started after they forked
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app

@@ -20,6 +20,8 @@ from cds_service.commands import (
     policy_list,
     policy_show,
     serve,
+    store_calls,
+    store_prune,
 )
 from cds_service.commands.printing import FAULT, report
 from cds_service.settings import SETTINGS, settings_from_environment
@@ -50,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="cds-service", description="A payer's prior-authorization determination, as CDS Hooks answers."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('cds-service')}")
-    commands = parser.add_subparsers(required=True, metavar="serve | check | explain | policy | new-policy | feedback")
+    commands = parser.add_subparsers(
+        required=True, metavar="serve | check | explain | policy | new-policy | feedback | store"
+    )
 
     serving = commands.add_parser(
         "serve",
@@ -111,7 +115,27 @@ def _parser() -> argparse.ArgumentParser:
     about = "What clinicians did with the cards that were sent: taken, or set aside, and why."
     feedback = commands.add_parser("feedback", help="say what became of the cards that were sent", description=about)
     _add_feedback_commands(feedback.add_subparsers(required=True, metavar="report"))
+
+    about = "What is kept of calls and answers: read it for a dispute, delete what is old."
+    store = commands.add_parser("store", help="read the log of calls, delete what is old", description=about)
+    _add_store_commands(store.add_subparsers(required=True, metavar="calls | prune"))
     return parser
+
+
+def _add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = (
+        "Print the calls of hooks that were logged, as JSON: when, what was said (codes), and digests of both bodies."
+    )
+    reading = commands.add_parser("calls", help="the calls that were logged, and what was said", description=about)
+    reading.add_argument("--since", type=_day, metavar="DATE", help="only calls on this day or later")
+    reading.add_argument("--assertion", metavar="ID", help="only calls in which this coverage-assertion-id was given")
+    reading.add_argument("--request", metavar="FILE", help="only the calls whose body was this file, byte for byte")
+    reading.set_defaults(command=store_calls.run)
+
+    about = "Delete what is older than CDS_DTR_CONTEXT_DAYS and CDS_RECORD_DAYS say; a running service does it daily."
+    pruning = commands.add_parser("prune", help="delete what is older than it is kept", description=about)
+    pruning.add_argument("--json", action="store_true", help="print JSON")
+    pruning.set_defaults(command=store_prune.run)
 
 
 def _add_feedback_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

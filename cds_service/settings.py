@@ -42,6 +42,7 @@ class Settings:
     max_body: int  # bytes
     database_url: str  # sqlite:/// and an absolute path
     dtr_context_days: int  # 0: nothing is kept for questionnaires
+    record_days: int | None  # None: kept for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ SETTINGS = (
     Setting("CDS_CLIENTS", "none", "file of the client registry: whose FHIR servers may be read, and what they prefer"),
     Setting("CDS_DATABASE_URL", "sqlite:///var/cds.sqlite", "where answers are remembered and feedback is kept"),
     Setting(
-        "CDS_DTR_CONTEXT_DAYS", "30", "days for which a questionnaire can be filled from what was looked at; 0: none"
+        "CDS_DTR_CONTEXT_DAYS", "90", "days for which a questionnaire can be filled from what was looked at; 0: none"
     ),
+    Setting("CDS_RECORD_DAYS", "kept for good", "days for which answers, calls, cards and feedback are kept"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -112,7 +114,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
         database_url=read("CDS_DATABASE_URL", _database_url, _database_url(_DEFAULTS["CDS_DATABASE_URL"])),
         dtr_context_days=read("CDS_DTR_CONTEXT_DAYS", _days, int(_DEFAULTS["CDS_DTR_CONTEXT_DAYS"])),
+        record_days=read("CDS_RECORD_DAYS", _some_days, None),
     )
+    if settings.record_days is not None and settings.record_days < settings.dtr_context_days:
+        what = f"shorter than CDS_DTR_CONTEXT_DAYS ({settings.dtr_context_days})"
+        problems.append(Problem("invalid", "CDS_RECORD_DAYS", what, "keep the records at least as long"))
     return (None if problems else settings), problems
 
 
@@ -229,10 +235,20 @@ def _database_url(text: str) -> str:
     return f"{prefix}{Path(path).absolute()}"
 
 
+_MOST_DAYS = 36_500
+
+
 def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > 3650:
-        raise _Wrong(f"{text!r}", "write days as a whole number from 0 to 3650")
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > _MOST_DAYS:
+        raise _Wrong(f"{text!r}", f"write days as a whole number from 0 to {_MOST_DAYS}")
     return int(text)
+
+
+def _some_days(text: str) -> int | None:
+    days = _days(text)
+    if not days:
+        raise _Wrong(f"{text!r}", "write at least 1 day; unset it, and nothing is deleted")
+    return days
 
 
 def _max_body(text: str) -> int:

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cds_service.commands.printing import report
 from cds_service.fhir.problem import Problem
@@ -23,7 +23,7 @@ THREADS = 4
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
-    from cds_service.app import StartRefused, create_app
+    from cds_service.app import UPKEEP, StartRefused, create_app
 
     try:
         app = create_app(settings)
@@ -33,7 +33,8 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     if taken is not None:
         return report([taken])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    serve_wsgi(app, chosen.host, chosen.port, chosen.workers, "client authentication is off: this machine only")
+    note = "client authentication is off: this machine only"
+    serve_wsgi(app, chosen.host, chosen.port, chosen.workers, note, app.extensions[UPKEEP])
     return 0
 
 
@@ -70,7 +71,17 @@ def _taken(host: str, port: int) -> Problem | None:
         return Problem("unavailable", "--port", what, "choose another --port, or stop what listens there")
 
 
-def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: str) -> None:
+class Beside(Protocol):
+    """What each worker does beside answering, from its start to its end."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def serve_wsgi(
+    app: WSGIApplication, host: str, port: int, workers: int, note: str, beside: Beside | None = None
+) -> None:
     """Serve `app` by gunicorn until a signal ends it. It is built by now: the workers share it."""
     from gunicorn.app.base import BaseApplication
 
@@ -78,7 +89,7 @@ def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: s
         where = ", ".join(str(listener) for listener in server.LISTENERS)
         print(f"cds-service {version('cds-service')} listens on {where} ({note})", flush=True)
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "workers": workers,
         "worker_class": "gthread",
@@ -92,6 +103,10 @@ def serve_wsgi(app: WSGIApplication, host: str, port: int, workers: int, note: s
         # the workers' heartbeat files: in memory, so that the file system can be read-only
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
     }
+
+    if beside is not None:
+        chosen["post_worker_init"] = lambda worker: beside.start()
+        chosen["worker_exit"] = lambda server, worker: beside.stop()
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:

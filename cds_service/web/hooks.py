@@ -10,9 +10,10 @@ from typing import Protocol
 from flask import Blueprint, Response, request
 
 from cds_service.crd.answer import HookResponse, answer, render
+from cds_service.crd.call_record import CallRecord, call_record
 from cds_service.crd.clients import Client
-from cds_service.crd.hook_request import parse_hook_request
-from cds_service.crd.memory import Assertion, Kept, assertion_ids
+from cds_service.crd.hook_request import HookRequest, parse_hook_request
+from cds_service.crd.memory import NOTHING_KEPT, Assertion, Kept, assertion_ids
 from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
@@ -29,7 +30,7 @@ class Memory(Protocol):
 
     def earlier(self, ids: Collection[str]) -> Mapping[str, Assertion]: ...
 
-    def remember(self, kept: Kept, service: str, moment: datetime) -> None: ...
+    def remember(self, kept: Kept, call: CallRecord, service: str, moment: datetime) -> None: ...
 
 
 def hooks(
@@ -67,19 +68,28 @@ def hooks(
             body = read_body(max_body)
         except BodyUnreadable:
             return refusal_of_unreadable()
+        asked_at = now()
         asked = parse_hook_request(body, services[service], version, client_of)
         if isinstance(asked, Problem):
-            return refusal(asked)
-        asked_at = now()
+            return refused(asked, body, service, asked_at)
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
         held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
         earlier = memory.earlier(assertion_ids(held))
         response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts)
         if isinstance(response, Problem):
-            return refusal(response)
+            return refused(response, body, service, asked_at, asked)
         _log_faults(response)
-        memory.remember(response.kept, service, asked_at)
-        return Response(render(response), mimetype="application/json")
+        sent = render(response)
+        memory.remember(response.kept, call_record(body, sent, 200, asked, response.statements), service, asked_at)
+        return Response(sent, mimetype="application/json")
+
+    def refused(
+        problem: Problem, body: bytes, service: str, asked_at: datetime, asked: HookRequest | None = None
+    ) -> Response:
+        answered = refusal(problem)
+        call = call_record(body, answered.get_data(), answered.status_code, asked)
+        memory.remember(NOTHING_KEPT, call, service, asked_at)
+        return answered
 
     @blueprint.after_request
     def unkept(response: Response) -> Response:

@@ -55,6 +55,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_CLIENTS=str(registry),
         CDS_MAX_BODY="2048",
         CDS_DTR_CONTEXT_DAYS="7",
+        CDS_RECORD_DAYS="3653",
         CDS_DATABASE_URL=f"sqlite:///{tmp_path}/cds.sqlite",
     )
     assert settings == Settings(
@@ -71,6 +72,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         max_body=2048,
         database_url=f"sqlite:///{tmp_path}/cds.sqlite",
         dtr_context_days=7,
+        record_days=3653,
     )
     assert settings.time_zone.key == "America/Chicago"
 
@@ -105,7 +107,9 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_CLIENTS", "."),
         ("CDS_DTR_CONTEXT_DAYS", "a week"),
         ("CDS_DTR_CONTEXT_DAYS", "-1"),
-        ("CDS_DTR_CONTEXT_DAYS", "3651"),
+        ("CDS_DTR_CONTEXT_DAYS", "36501"),
+        ("CDS_RECORD_DAYS", "0"),
+        ("CDS_RECORD_DAYS", "89"),  # shorter than contexts are kept
         ("CDS_MAX_BODY", "8 MB"),
         ("CDS_MAX_BODY", "-1"),
         ("CDS_MAX_BODY", "0"),

@@ -18,6 +18,8 @@ _new = insert(contexts)
 _KEEP = _new.on_conflict_do_update(
     index_elements=list(contexts.primary_key.columns),
     set_={one.name: _new.excluded[one.name] for one in contexts.columns if not one.primary_key},
+    # what waited for the store is written late, and is not the last look then
+    where=_new.excluded.made_at >= contexts.c.made_at,
 )
 
 

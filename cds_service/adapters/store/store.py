@@ -1,7 +1,8 @@
 """What is remembered, and where feedback is kept. Holds what it is given; decides nothing; logs no content.
 
-Two promises. A hook is never held up or refused because of the store: what fails is passed over, and said in `trouble`.
-Feedback is on the disk when `keep_feedback` returns; else StoreAway is raised, and whoever sent it can send it again.
+Two promises. A hook is never held up or refused because of the store: what cannot be written now waits, goes with what
+comes next, and is said in `trouble`. Feedback is on the disk when `keep_feedback` returns; else StoreAway is raised,
+and whoever sent it can send it again.
 """
 
 from __future__ import annotations
@@ -9,21 +10,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, and_, func, or_, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store import contexts as kept_contexts
+from cds_service.adapters.store.call_log import logged
 from cds_service.adapters.store.database import FAULTS, engine_for, file_of, in_words, make_file
 from cds_service.adapters.store.migrate import NewerSchema, bring_up_to_date, schema_of
-from cds_service.adapters.store.tables import SCHEMA, assertions, cards, decisions, feedback
+from cds_service.adapters.store.pruning import Ageing, Retention, ageing
+from cds_service.adapters.store.tables import SCHEMA, assertions, calls, cards, decisions, feedback
+from cds_service.adapters.store.waiting import Entry, Waiting
 from cds_service.adapters.store.writing import write
+from cds_service.crd.call_record import CallRecord
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept
 from cds_service.policy.context import Context
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,6 +38,8 @@ _LOG = logging.getLogger(__name__)
 _HOOKS_PATIENCE, _PATIENCE = 0.25, 5.0
 # After so many failures on end hooks go without memory for a while, lest each of them waits
 _FAILURES, _PAUSE = 3, 1.0  # seconds
+# Of what waits, so much goes along with the next answer; the rest is not a hook's to write
+_ALONG = 20
 
 
 class StoreAway(Exception):
@@ -40,8 +49,11 @@ class StoreAway(Exception):
 class Store:
     """The database of one deployment. `open` it once before the workers fork; each then has connections of its own."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, retention: Retention | None = None, program: str = "") -> None:
         self._address = address
+        self._retention = retention or Retention()
+        self._program = program
+        self._waiting = Waiting()
         self._quick = engine_for(address, "NORMAL", _HOOKS_PATIENCE)
         self._sure = engine_for(address, "FULL", _PATIENCE)
         self._quick_writes = self._quick.execution_options(writes=True)
@@ -75,6 +87,7 @@ class Store:
         self._usable = True
 
     def close(self) -> None:
+        self.catch_up()
         self._quick.dispose()
         self._sure.dispose()
 
@@ -92,22 +105,39 @@ class Store:
             return {}
         return found
 
-    def remember(self, kept: Kept, service: str, moment: datetime) -> None:
-        """Keep what was said: one short transaction."""
-        if not (kept.assertions or kept.cards) or not self._at_hand():
-            return
-        if not self._turn.acquire(timeout=_HOOKS_PATIENCE):
+    def remember(self, kept: Kept, call: CallRecord, service: str, moment: datetime) -> None:
+        """Keep what was said: one short transaction. What cannot be written now waits for the next."""
+        entry = Entry(kept, call, service, _utc(moment))
+        if not self._at_hand() or not self._turn.acquire(timeout=_HOOKS_PATIENCE):
+            self._waiting.put(entry)
             return
         try:
-            with self._quick_writes.begin() as connection:
-                _keep(connection, kept, service, _utc(moment))
-        except FAULTS as fault:
-            self._failed(fault)
-        else:
-            self._failures = 0
-            self._noted(None)
+            self._write([*self._waiting.take(_ALONG), entry])
         finally:
             self._turn.release()
+
+    def catch_up(self) -> None:
+        """Write what waits, a piece at a time: between two of them a hook may write."""
+        while len(self._waiting) and self._at_hand():
+            with self._turn:
+                written = self._write(self._waiting.take(_ALONG))
+            if not written:
+                return
+
+    def _write(self, entries: list[Entry]) -> bool:
+        try:
+            with self._quick_writes.begin() as connection:
+                for one in entries:
+                    _keep(connection, one, self._program)
+        except FAULTS as fault:
+            self._waiting.put_back(entries)
+            self._failed(fault)
+            return False
+        self._failures = 0
+        self._noted(None)
+        if not len(self._waiting):
+            self._waiting.all_written()
+        return True
 
     def _at_hand(self) -> bool:
         if time.monotonic() < self._away_until:
@@ -172,17 +202,43 @@ class Store:
             raise StoreAway(in_words(fault)) from None
         self._noted(None)
 
+    # -- what is old ------------------------------------------------------------------------------------
+
+    def prune(self, moment: datetime, pause: float = 0.02) -> Mapping[str, int]:
+        """Delete what is older than it is kept, in short transactions with a pause between them, so that hooks get
+        their turns; how many rows went, by table. Raises StoreAway."""
+        gone: dict[str, int] = {}
+        for old in ageing(self._retention, _utc(moment)):
+            gone[old.table.name] = 0
+            while some := self._delete_some(old):
+                gone[old.table.name] += some
+                time.sleep(pause)
+        return gone
+
+    def _delete_some(self, old: Ageing) -> int:
+        found: list[int] = []
+        self._write_or_say(lambda connection: found.append(old.delete_some(connection)))
+        return found[0]
+
     # -- for the report ---------------------------------------------------------------------------------
 
     def rates(self, since: datetime | None) -> tuple[Rate, ...]:
         """What became of the cards sent since an instant. Raises StoreAway where there is nothing to be read."""
+        return self._read(lambda connection: _rates(connection, None if since is None else _utc(since)))
+
+    def calls(self, since: datetime | None, assertion: str | None) -> tuple[dict[str, Any], ...]:
+        """The log of calls since an instant, or of those in which an id was given. Raises StoreAway as `rates` does."""
+        moment = None if since is None else _utc(since)
+        return self._read(lambda connection: tuple(logged(connection, moment, assertion)))
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
         try:
             if not file_of(self._address).exists():
                 raise StoreAway("there is none yet: the service makes it when it starts")
             with self._quick.connect() as connection:
                 if schema_of(connection) != SCHEMA:
                     raise StoreAway("its tables are not those of this version: start the service once")
-                return _rates(connection, None if since is None else _utc(since))
+                return work(connection)
         except FAULTS as fault:
             raise StoreAway(in_words(fault)) from None
 
@@ -204,11 +260,34 @@ _new_decision = insert(decisions)
 _DECISION = _new_decision.on_conflict_do_update(
     index_elements=list(decisions.primary_key.columns),
     set_={one.name: _new_decision.excluded[one.name] for one in decisions.columns if not one.primary_key},
+    # what waited is written late, and is not the last word then
+    where=_new_decision.excluded.decided_at >= decisions.c.decided_at,
 )
+_CALL = insert(calls)
 _CARD = insert(cards).on_conflict_do_nothing()
 
 
-def _keep(connection: Connection, kept: Kept, service: str, moment: datetime) -> None:
+def _keep(connection: Connection, entry: Entry, program: str) -> None:
+    kept, service, moment = entry.kept, entry.service, entry.moment
+    call = entry.call
+    write(
+        connection,
+        _CALL,
+        [
+            {
+                "called_at": moment,
+                "service": service,
+                "hook_instance": call.hook_instance,
+                "crd_version": call.crd_version,
+                "status": call.status,
+                "patient": call.patient,
+                "request_digest": call.request_digest,
+                "answer_digest": call.answer_digest,
+                "program": program,
+                "said": call.said,
+            }
+        ],
+    )
     if kept.assertions:
         rows = [
             {"id": one.id, "patient": one.patient, "payer": one.payer, "made_at": moment} for one in kept.assertions

@@ -1,7 +1,8 @@
 """The tables of the store, as this version of the program wants them: made so in an empty database, else by migrations.
 
 None but `contexts` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a digest. What it
-holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS.
+holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS. Of a call
+and its answer there is what was said, as codes, and a digest of either by which its bytes can be known again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The migration after which the tables are as below. A test holds it against the migrations and the tables.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 # The longest text of a caller's that is kept, but for a comment
 LONGEST = 200
@@ -35,7 +36,7 @@ assertions = Table(
     Column("id", String(LONGEST), primary_key=True),
     Column("patient", String(64), nullable=False),  # a digest: see crd/memory.py
     Column("payer", String(LONGEST), nullable=False),
-    Column("made_at", DateTime, nullable=False),  # UTC, as every instant here
+    Column("made_at", DateTime, nullable=False, index=True),  # UTC, as every instant here
 )
 
 # The last thing each policy said under an assertion id
@@ -57,7 +58,7 @@ decisions = Table(
     Column("pa_reference", String(LONGEST)),
     Column("pa_from", Date),
     Column("pa_until", Date),
-    Column("decided_at", DateTime, nullable=False),
+    Column("decided_at", DateTime, nullable=False, index=True),
 )
 
 # What each questionnaire that went out is to be filled from, by the same id: policy/context.py
@@ -98,6 +99,23 @@ feedback = Table(
     Column("reason_code", String(LONGEST), nullable=False),
     Column("comment", Text, nullable=False),
     Column("outcome_at", DateTime, nullable=False),
-    Column("received_at", DateTime, nullable=False),
+    Column("received_at", DateTime, nullable=False, index=True),
     UniqueConstraint("card", "outcome"),
+)
+
+# Every call of a hook and what became of it, for disputes (CRD, found-37). Nothing here is ever changed
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("called_at", DateTime, nullable=False, index=True),
+    Column("service", String(LONGEST), nullable=False),
+    Column("hook_instance", String(LONGEST), nullable=False),
+    Column("crd_version", String(20), nullable=False),
+    Column("status", Integer, nullable=False),  # of HTTP
+    Column("patient", String(64), nullable=False),  # a digest, as in assertions; "" where the call could not be read
+    Column("request_digest", String(64), nullable=False),  # SHA-256 of the body, as it came
+    Column("answer_digest", String(64), nullable=False),  # and as it went
+    Column("program", String(LONGEST), nullable=False),  # the version of this program
+    Column("said", Text, nullable=False),  # JSON, see crd/call_record.py
 )

@@ -24,6 +24,7 @@ from cds_service.adapters.store.database import engine_for, make_file
 from cds_service.adapters.store.migrate import run_migrations
 from cds_service.adapters.store.store import Store, StoreAway
 from cds_service.adapters.store.tables import SCHEMA, metadata
+from cds_service.crd.call_record import CallRecord
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept, SentCard
 from cds_service.policy.context import Context
@@ -37,6 +38,7 @@ DECISION = Decision(
     POLICY, "E1390", ("KX", "RR"), date(2026, 11, 21), "covered", "satisfied", "auth.all", AUTHORIZATION
 )
 ASSERTION = Assertion("id-1", "digest", "acme", (DECISION,))
+CALL = CallRecord("instance-1", "2.2", 200, "digest", "a" * 64, "b" * 64, '[{"assertion":"id-1","covered":"covered"}]')
 CONTEXT = Context(
     id="id-1",
     policy=POLICY,
@@ -87,7 +89,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_file_is_made_with_its_folder_and_is_its_owners_alone(opened: Store, path: Path) -> None:
-    opened.remember(cards(1), SERVICE, NOON)
+    opened.remember(cards(1), CALL, SERVICE, NOON)
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
 
 
@@ -96,7 +98,7 @@ def test_it_is_kept_in_wal_mode(opened: Store, path: Path) -> None:
 
 
 def test_opening_it_again_changes_nothing(opened: Store, path: Path) -> None:
-    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    opened.remember(Kept((ASSERTION,), ()), CALL, SERVICE, NOON)
     before = rows(path, "SELECT sql FROM sqlite_master ORDER BY name")
     again = Store(f"sqlite:///{path}")
     assert again.open() is None
@@ -217,21 +219,21 @@ def test_tables_of_a_later_version_are_left_alone(opened: Store, path: Path) -> 
 def test_what_was_said_is_found_again_by_its_id(opened: Store) -> None:
     plain = replace(DECISION, code="E0431", modifiers=(), pa_needed="auth-needed", authorization=None)
     other = Assertion("id-2", "digest", "acme", (plain,))
-    opened.remember(Kept((ASSERTION, other), ()), SERVICE, NOON)
+    opened.remember(Kept((ASSERTION, other), ()), CALL, SERVICE, NOON)
     assert opened.earlier({"id-1", "id-2", "id-3"}) == {"id-1": ASSERTION, "id-2": other}
     assert opened.earlier(()) == {}
 
 
 def test_the_last_word_of_a_policy_stands(opened: Store) -> None:
-    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
+    opened.remember(Kept((ASSERTION,), ()), CALL, SERVICE, NOON)
     now = replace(ASSERTION, decisions=(replace(DECISION, pa_needed="auth-needed", authorization=None),))
-    opened.remember(Kept((now,), ()), SERVICE, NOON)
+    opened.remember(Kept((now,), ()), CALL, SERVICE, NOON)
     assert opened.earlier({"id-1"}) == {"id-1": now}
 
 
 def test_an_id_is_its_first_patients_and_what_is_said_of_another_is_not_given_back_under_it(opened: Store) -> None:
-    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
-    opened.remember(Kept((replace(ASSERTION, patient="other"),), ()), SERVICE, NOON)
+    opened.remember(Kept((ASSERTION,), ()), CALL, SERVICE, NOON)
+    opened.remember(Kept((replace(ASSERTION, patient="other"),), ()), CALL, SERVICE, NOON)
     assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
 
 
@@ -243,6 +245,8 @@ def test_but_for_contexts_nothing_that_names_a_patient_or_quotes_a_chart_has_a_c
         *(f"decisions.{one}" for one in ("pa_id", "pa_reference", "pa_from", "pa_until")),
         *(f"contexts.{one}" for one in ("assertion", "policy", "patient", "questionnaire", "subject")),
         *(f"contexts.{one}" for one in ("coverage", "situation", "made_at")),
+        *(f"calls.{one}" for one in ("id", "called_at", "service", "hook_instance", "crd_version", "status")),
+        *(f"calls.{one}" for one in ("patient", "request_digest", "answer_digest", "program", "said")),
         *(f"cards.{one}" for one in ("uuid", "service", "policy", "kind", "sent_at")),
         *(f"feedback.{one}" for one in ("id", "card", "outcome", "service", "suggestions", "comment")),
         *(f"feedback.{one}" for one in ("reason_system", "reason_code", "outcome_at", "received_at")),
@@ -253,8 +257,8 @@ def test_but_for_contexts_nothing_that_names_a_patient_or_quotes_a_chart_has_a_c
 
 
 def test_feedback_comes_back_as_rates_by_policy_kind_and_reason(opened: Store) -> None:
-    opened.remember(cards(1, 2, 3, 4), SERVICE, NOON)
-    opened.remember(cards(5, kind="claim"), SERVICE, NOON)
+    opened.remember(cards(1, 2, 3, 4), CALL, SERVICE, NOON)
+    opened.remember(cards(5, kind="claim"), CALL, SERVICE, NOON)
     given = [taken(1), set_aside(2, "no-time"), set_aside(3, "no-time"), set_aside(4)]
     opened.keep_feedback(given, SERVICE, NOON)
     claim, guideline = opened.rates(None)
@@ -264,7 +268,7 @@ def test_feedback_comes_back_as_rates_by_policy_kind_and_reason(opened: Store) -
 
 
 def test_the_same_feedback_sent_again_counts_once(opened: Store, path: Path) -> None:
-    opened.remember(cards(1), SERVICE, NOON)
+    opened.remember(cards(1), CALL, SERVICE, NOON)
     for _ in range(3):
         opened.keep_feedback([taken(1), taken(1)], SERVICE, NOON)
     assert len(rows(path, "SELECT * FROM feedback")) == 1
@@ -273,7 +277,7 @@ def test_the_same_feedback_sent_again_counts_once(opened: Store, path: Path) -> 
 
 
 def test_of_several_outcomes_of_a_card_the_last_one_counts_in_whatever_order_they_come(opened: Store) -> None:
-    opened.remember(cards(1, 2), SERVICE, NOON)
+    opened.remember(cards(1, 2), CALL, SERVICE, NOON)
     later = NOON + timedelta(seconds=1)
     opened.keep_feedback([set_aside(1, "early", later), taken(1), taken(2, later)], SERVICE, NOON)
     opened.keep_feedback([set_aside(1, "stale"), set_aside(2, "stale")], SERVICE, NOON)
@@ -288,8 +292,8 @@ def test_feedback_on_a_card_that_is_not_known_is_kept_and_told_apart(opened: Sto
 
 
 def test_since_counts_the_cards_that_were_sent_then_or_later(opened: Store) -> None:
-    opened.remember(cards(1), SERVICE, NOON - timedelta(days=2))
-    opened.remember(cards(2), SERVICE, NOON)
+    opened.remember(cards(1), CALL, SERVICE, NOON - timedelta(days=2))
+    opened.remember(cards(2), CALL, SERVICE, NOON)
     opened.keep_feedback([taken(1), taken(2)], SERVICE, NOON)
     [rate] = opened.rates(NOON - timedelta(days=1))
     assert (rate.sent, rate.accepted) == (1, 1)
@@ -343,7 +347,7 @@ def test_a_full_disk_and_one_that_is_read_only_refuse_feedback_and_pass_over_mem
     assert away.value.__cause__ is None and away.value.__suppress_context__
     assert opened.rates(None) == ()
     for _ in range(3):
-        opened.remember(Kept((ASSERTION,), tuple(cards(*range(2000)).cards)), SERVICE, NOON)
+        opened.remember(Kept((ASSERTION,), tuple(cards(*range(2000)).cards)), CALL, SERVICE, NOON)
     assert opened.earlier({"id-1"}) == {}
     assert words in caplog.text
     assert "xxx" not in caplog.text and "digest" not in caplog.text
@@ -354,11 +358,15 @@ def test_a_locked_database_holds_no_hook_up(opened: Store, path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         for number in range(20):
-            opened.remember(cards(number), SERVICE, NOON)
+            opened.remember(cards(number), CALL, SERVICE, NOON)
         assert time.monotonic() - began < 8
         assert opened.earlier({"id-1"}) == {}
         other.execute("ROLLBACK")
     assert rows(path, "SELECT * FROM cards") == []
+    opened.catch_up()
+    time.sleep(1.1)  # the pause after several failures
+    opened.catch_up()
+    assert len(rows(path, "SELECT * FROM cards")) == 20, "what could not be written waited"
 
 
 def test_feedback_waits_for_a_lock_and_is_refused_if_it_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,11 +401,11 @@ def test_it_is_used_again_once_it_is_back(tmp_path: Path, caplog: pytest.LogCapt
 
 WRITER = """
 import sys
-from tests.unit.adapters.test_store import NOON, SERVICE, Store, cards, taken
+from tests.unit.adapters.test_store import CALL, NOON, SERVICE, Store, cards, taken
 store, first = Store(f"sqlite:///{sys.argv[1]}"), int(sys.argv[2])
 store.open()
 for number in range(first, first + int(sys.argv[3])):
-    store.remember(cards(number), SERVICE, NOON)
+    store.remember(cards(number), CALL, SERVICE, NOON)
     store.keep_feedback([taken(number)], SERVICE, NOON)
     print(number, flush=True)
 """
@@ -452,20 +460,20 @@ def with_context(**changes: Any) -> Kept:
 
 
 def test_a_context_comes_back_as_it_was_kept(opened: Store) -> None:
-    opened.remember(with_context(), SERVICE, NOON)
+    opened.remember(with_context(), CALL, SERVICE, NOON)
     assert opened.contexts("id-1", NOON - MONTH) == (CONTEXT,)
     assert opened.contexts("id-2", NOON - MONTH) == ()
 
 
 def test_the_last_look_at_an_order_is_the_one_that_counts(opened: Store) -> None:
-    opened.remember(with_context(), SERVICE, NOON)
+    opened.remember(with_context(), CALL, SERVICE, NOON)
     later = {"situation": {"line": {}}, "made_at": NOON + timedelta(hours=1)}
-    opened.remember(with_context(**later), SERVICE, NOON + timedelta(hours=1))
+    opened.remember(with_context(**later), CALL, SERVICE, NOON + timedelta(hours=1))
     assert opened.contexts("id-1", NOON - MONTH) == (replace(CONTEXT, **later),)
 
 
 def test_a_context_is_not_given_after_its_days_and_can_be_forgotten(opened: Store, path: Path) -> None:
-    opened.remember(with_context(), SERVICE, NOON)
+    opened.remember(with_context(), CALL, SERVICE, NOON)
     assert opened.contexts("id-1", NOON + timedelta(seconds=1)) == ()
     opened.forget_contexts(NOON)
     assert len(rows(path, "SELECT * FROM contexts")) == 1
@@ -475,13 +483,13 @@ def test_a_context_is_not_given_after_its_days_and_can_be_forgotten(opened: Stor
 
 
 def test_an_id_that_came_back_on_another_patients_order_opens_no_context(opened: Store) -> None:
-    opened.remember(Kept((ASSERTION,), ()), SERVICE, NOON)
-    opened.remember(with_context(patient="another digest"), SERVICE, NOON)
+    opened.remember(Kept((ASSERTION,), ()), CALL, SERVICE, NOON)
+    opened.remember(with_context(patient="another digest"), CALL, SERVICE, NOON)
     assert opened.contexts("id-1", NOON - MONTH) == ()
 
 
 def test_a_situation_that_cannot_be_written_is_passed_over_and_the_rest_is_kept(opened: Store) -> None:
-    opened.remember(with_context(situation={"n": 1 << 70}), SERVICE, NOON)
+    opened.remember(with_context(situation={"n": 1 << 70}), CALL, SERVICE, NOON)
     assert opened.contexts("id-1", NOON - MONTH) == ()
     assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
 
