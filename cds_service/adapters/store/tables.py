@@ -1,7 +1,8 @@
 """The tables of the store, as this version of the program wants them. Migrations make them; nothing here does.
 
-None but `contexts` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a digest. What it
-holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS.
+None but `contexts` and `responses` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a
+digest. `contexts` is what a questionnaire that went out is to be filled from, and is forgotten after
+CDS_DTR_CONTEXT_DAYS; `responses` are the finished questionnaires that were sent here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 # The migration after which the tables are as below. A test holds it against the migrations and the tables.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 # The longest text of a caller's that is kept, but for a comment
 LONGEST = 200
@@ -72,6 +73,23 @@ contexts = Table(
     Column("coverage", LargeBinary, nullable=False),  # JSON
     Column("situation", LargeBinary, nullable=False),  # JSON
     Column("made_at", DateTime, nullable=False, index=True),
+)
+
+# Finished questionnaires that were sent here and found valid, whole; the last version of each
+responses = Table(
+    "responses",
+    metadata,
+    Column("patient", String(64), primary_key=True),  # the digest, as above
+    Column("id", String(64), primary_key=True),
+    Column("questionnaire", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("authored", String(40), nullable=False),
+    # the assertion id that it came under, and the order that this id was given for
+    Column("assertion", String(LONGEST)),
+    Column("order", Text),
+    Column("digest", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),  # JSON
+    Column("received_at", DateTime, nullable=False, index=True),
 )
 
 # Every card that went out: what feedback is counted against
