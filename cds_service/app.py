@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import PurePath
 
@@ -22,10 +22,13 @@ from cds_service.crd.discovery import discovery as announcement
 from cds_service.crd.feedback import Feedback
 from cds_service.crd.hooks import HOOKS
 from cds_service.crd.queries import FhirAccess
+from cds_service.crd.received import Fate, ToStore
+from cds_service.crd.responses import StoredResponse
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.context import Context
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
 from cds_service.settings import Settings
@@ -36,6 +39,7 @@ from cds_service.web.health import health
 from cds_service.web.hooks import hooks
 from cds_service.web.problems import refuse_in_one_shape
 from cds_service.web.read_back import ReadBack
+from cds_service.web.responses import responses
 
 _READ_OFF = 64 << 20
 UPKEEP = "upkeep of the store"
@@ -149,9 +153,40 @@ def create_app(
     )
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
     app.extensions[UPKEEP] = Upkeep(store, now)  # for whoever runs workers: it is started after they forked
+    days = timedelta(days=settings.dtr_context_days)
+    keeps = _Responses(store, days)
+    app.register_blueprint(responses(policies.catalogue, keeps, now, ids, settings.business_hours, settings.max_body))
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Responses:
+    """The store for finished questionnaires: why it is away is a text here, and no exception."""
+
+    store: Store
+    days: timedelta  # how long the context of a questionnaire is good for
+
+    def contexts(self, identity: str, moment: datetime) -> Sequence[Context] | str:
+        try:
+            return self.store.contexts(identity, moment - self.days) if self.days else ()
+        except StoreAway as away:
+            return str(away)
+
+    def keep(
+        self, new: ToStore, named: bool, moment: datetime, decide: Callable[[ToStore, ToStore | None], Fate | Problem]
+    ) -> tuple[ToStore, Fate] | Problem | str:
+        try:
+            return self.store.keep_response(new, named, moment, decide)
+        except StoreAway as away:
+            return str(away)
+
+    def of_patient(self, patient: str) -> Sequence[StoredResponse] | str:
+        try:
+            return self.store.responses(patient)
+        except StoreAway as away:
+            return str(away)
 
 
 def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:

@@ -80,13 +80,13 @@ def answer(
     business_hours: BusinessHours = STANDARD_HOURS,
     earlier: Mapping[str, Assertion] = _NOTHING_EARLIER,
     keeps_contexts: bool = False,
-    stored: Sequence[StoredResponse] = NONE_STORED,
+    stored: Sequence[StoredResponse] | None = NONE_STORED,
 ) -> HookResponse | Problem:
     """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
     `asked_at` is the instant of the call in the service's zone; `link` gives the address of our page of a policy.
     `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py), `stored`
-    the patient's finished questionnaires that were sent here.
+    the patient's finished questionnaires that were sent here; None where it is not known whether there are any.
     `keeps_contexts`: whether what a questionnaire is to be filled from is kept where one goes out.
     """
     hook = request.hook
@@ -97,6 +97,8 @@ def answer(
     no_responses = not_looked_up.pop(KIND, None)
     # that none was sent is no failure: most EHRs send none
     failed = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
+    if stored is None:
+        failed = failed or "what was sent here could not be read"
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
     lines = order_lines(scope.draft, record, asked_at)
@@ -121,7 +123,7 @@ def answer(
         business_hours,
         patient,
         earlier,
-        Responses(record, request.resources, stored, asked_at),
+        Responses(record, request.resources, stored or NONE_STORED, asked_at),
         failed,
     )
     said = [

@@ -22,13 +22,14 @@ def read_envelope(body: bytes, hook: Hook) -> dict[str, Any] | Problem:
 
     Source: CDS Hooks 2.0, Calling a CDS Service; hook library, the context of each hook.
     """
-    document = _json(body)
+    document = json_object(body)
     if isinstance(document, Problem):
         return document
     return _fault(document, hook) or document
 
 
-def _json(body: bytes) -> dict[str, Any] | Problem:
+def json_object(body: bytes) -> dict[str, Any] | Problem:
+    """A body as one JSON object that is not nested deeper than any real resource."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -40,7 +40,7 @@ class StoredResponse:
     id: str
     resource: Mapping[str, Any]
     context: str | None = None  # the coverage-assertion-id under which it was asked for
-    orders: frozenset[str] = frozenset()
+    order: str | None = None  # the order that this id was given for
 
 
 NONE_STORED: tuple[StoredResponse, ...] = ()
@@ -115,10 +115,16 @@ class Responses:
         reference = f"{KIND}/{one.id}"
         if named is None or (named.url, named.version) != (form.url, form.version) or reference in closed:
             return
+        if one.resource.get("status") == WITHDRAWN:
+            when, held = authored_of(one.resource), found.get(reference)
+            if held is not None and (when is None or held.authored.compare(when) != 1):
+                del found[reference]
+            return
         read = read_response(one.resource, form, patient=None, base=self.record.base, latest=self.latest)
         if not isinstance(read, Response):
             return  # valid when it came; the form has another text since then
-        read = replace(read, reference=reference).under(one.context, one.orders)
+        orders = frozenset({one.order}) if one.order is not None else frozenset[str]()
+        read = replace(read, reference=reference).under(one.context, orders)
         held = found.get(reference)
         if held is not None and held.authored.compare(read.authored) != -1:
             # the chart's own copy is the newer one, or the same; what its sender said of it holds for it too

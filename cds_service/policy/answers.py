@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from cds_service.fhir.dates import FhirDate
 from cds_service.policy.form import Form
 from cds_service.policy.model import Answer, Evidence, UnusedAnswer
+from cds_service.policy.response_items import is_document
 from cds_service.policy.responses import Response
 
 # An answer says how things were when it was given: before the order date by more days than this, it is asked again
@@ -85,11 +86,11 @@ def weigh(responses: Sequence[Response], unread: Sequence[Unread], about: About)
 
 
 def questions_of(form: Form) -> frozenset[str]:
-    """The items of a form whose answers are read: its choices."""
+    """The items of a form whose answers are read: its choices, and the documents that it takes."""
     return frozenset(
         name
         for name, item in form.items.items()
-        if item.type in ("boolean", "choice", "open-choice") and not name.startswith("form.")
+        if (item.type in ("boolean", "choice", "open-choice") and not name.startswith("form.")) or is_document(item)
     )
 
 

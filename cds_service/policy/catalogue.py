@@ -30,6 +30,7 @@ class Catalogue:
         self.resources = tuple(resources)  # every definition as it was read, for those who ask for it
         self.disabled = disabled
         # Resource types that some policy reads from the chart
+        self.has_forms = any(policy.form is not None for policy in self.policies)
         self.types_needed = frozenset(kind for policy in self.policies for kind in policy.types_read)
         self._versions: dict[str, list[Policy]] = {}
         self._by_code: dict[tuple[str, str, Key], set[str]] = {}
@@ -60,6 +61,10 @@ class Catalogue:
             if policy.start <= on:
                 current = policy
         return current if current is not None and not current.retired else None
+
+    def holds_on(self, policy: Policy, on: date) -> bool:
+        """Whether a version of a policy is the one that is in force on a day."""
+        return self._on(policy.url, on) is policy
 
     def by_canonical(self, url: str, version: str | None = None) -> Policy | None:
         """One version of a policy; without `version` the newest."""

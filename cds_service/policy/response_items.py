@@ -58,6 +58,11 @@ def read_items(items: Any, form: Form, asked: frozenset[str] | None) -> tuple[di
     return {name: one for name, one in reader.found.items() if one.values}, reader.faults
 
 
+def is_document(item: FormItem) -> bool:
+    """Whether an item takes a document of the plan: what is attached to it goes to the payer with the answers."""
+    return item.type == "attachment" and item.link_id.startswith("doc.") and not item.link_id.endswith(".file")
+
+
 def link_ids(items: Any) -> Iterator[str]:
     """Every linkId that stands anywhere in the items, also where they are wrong."""
     waiting = [items]
@@ -239,7 +244,9 @@ def _wrong(name: str, value: Any) -> str | None:
             sound = found is not None and not found.is_datetime
         case "valueDateTime":
             sound = isinstance(value, str) and parse_date(value) is not None
-        case "valueAttachment" | "valueReference":
+        case "valueAttachment":
+            sound = isinstance(value, Mapping) and any(isinstance(value.get(one), str) for one in ("data", "url"))
+        case "valueReference":
             sound = isinstance(value, Mapping) and bool(value)
         case _:
             sound = isinstance(value, str) and bool(value.strip())

@@ -17,7 +17,7 @@ from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference, reference_key
 from cds_service.policy.form import Form
 from cds_service.policy.model import Answer
-from cds_service.policy.response_items import Answered, read_items
+from cds_service.policy.response_items import Answered, is_document, read_items
 
 YES_NO = "http://terminology.hl7.org/CodeSystem/v2-0136"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -236,7 +236,10 @@ def _contained(resource: Mapping[str, Any], reference: str) -> Mapping[str, Any]
 
 
 def _value(one: Answered) -> str | None:
-    """What is read of an item: yes, no, dont-know, or the code of a choice. Texts and papers are kept, not judged."""
+    """What is read of an item: yes, no, dont-know, or the code of a choice; of a document that it is attached. Texts are
+    kept, not judged."""
+    if is_document(one.item):
+        return "yes"
     if len(one.values) != 1:
         return None
     name, value = one.values[0]

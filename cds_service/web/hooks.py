@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +13,8 @@ from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.call_record import CallRecord, call_record
 from cds_service.crd.clients import Client
 from cds_service.crd.hook_request import HookRequest, parse_hook_request
-from cds_service.crd.memory import NOTHING_KEPT, Assertion, Kept, assertion_ids
+from cds_service.crd.memory import NOTHING_KEPT, Assertion, Kept, assertion_ids, patient_digest
+from cds_service.crd.responses import StoredResponse
 from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
@@ -26,9 +27,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Memory(Protocol):
-    """Earlier answers. Neither call ever fails: without a store there is nothing to be remembered."""
+    """Earlier answers, and finished questionnaires. No call ever fails: without a store nothing is remembered."""
 
     def earlier(self, ids: Collection[str]) -> Mapping[str, Assertion]: ...
+
+    def answered(self, patient: str) -> Sequence[StoredResponse] | None: ...
 
     def remember(self, kept: Kept, call: CallRecord, service: str, moment: datetime) -> None: ...
 
@@ -75,7 +78,11 @@ def hooks(
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
         held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
         earlier = memory.earlier(assertion_ids(held))
-        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts)
+        patient = patient_digest(asked.fhir_server, asked.patient_id)
+        stored = memory.answered(patient) if catalogue.has_forms else ()
+        response = answer(
+            asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts, stored
+        )
         if isinstance(response, Problem):
             return refused(response, body, service, asked_at, asked)
         _log_faults(response)

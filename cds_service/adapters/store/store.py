@@ -18,6 +18,7 @@ from sqlalchemy import Connection, and_, func, or_, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store import contexts as kept_contexts
+from cds_service.adapters.store import responses as kept_responses
 from cds_service.adapters.store.call_log import logged
 from cds_service.adapters.store.database import FAULTS, engine_for, file_of, in_words, make_file
 from cds_service.adapters.store.migrate import NewerSchema, bring_up_to_date, schema_of
@@ -28,6 +29,9 @@ from cds_service.adapters.store.writing import write
 from cds_service.crd.call_record import CallRecord
 from cds_service.crd.feedback import Feedback, Rate, Reason
 from cds_service.crd.memory import Assertion, Authorization, Decision, Kept
+from cds_service.crd.received import Fate, ToStore
+from cds_service.crd.responses import StoredResponse
+from cds_service.fhir.problem import Problem
 from cds_service.policy.context import Context
 
 T = TypeVar("T")
@@ -139,6 +143,17 @@ class Store:
             self._waiting.all_written()
         return True
 
+    def answered(self, patient: str) -> tuple[StoredResponse, ...] | None:
+        """The questionnaires that were finished for a patient; None where the store cannot be asked."""
+        if not self._at_hand():
+            return None
+        try:
+            with self._quick.connect() as connection:
+                return kept_responses.of_patient(connection, patient)
+        except FAULTS as fault:
+            self._failed(fault)
+            return None
+
     def _at_hand(self) -> bool:
         if time.monotonic() < self._away_until:
             return False
@@ -176,6 +191,28 @@ class Store:
     def forget_contexts(self, before: datetime) -> None:
         """Let go of what is older. Raises StoreAway."""
         self._write_or_say(lambda connection: kept_contexts.forget(connection, _utc(before)))
+
+    def keep_response(
+        self, new: ToStore, named: bool, moment: datetime, decide: Callable[[ToStore, ToStore | None], Fate | Problem]
+    ) -> tuple[ToStore, Fate] | Problem:
+        """Keep a finished questionnaire as `decide` says: it is on the disk then. Raises StoreAway."""
+        result: list[tuple[ToStore, Fate] | Problem] = []
+        self._write_or_say(
+            lambda connection: result.append(kept_responses.keep(connection, new, named, _utc(moment), decide))
+        )
+        return result[-1]
+
+    def responses(self, patient: str) -> tuple[StoredResponse, ...]:
+        """As `answered`, for whom nothing less will do. Raises StoreAway."""
+        try:
+            with self._quick.connect() as connection:
+                return kept_responses.of_patient(connection, patient)
+        except FAULTS as fault:
+            raise StoreAway(in_words(fault)) from None
+
+    def forget_responses(self, before: datetime) -> None:
+        """Let go of what was received before. Raises StoreAway."""
+        self._write_or_say(lambda connection: kept_responses.forget(connection, _utc(before)))
 
     # -- for feedback -----------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """The tables of the store, as this version of the program wants them: made so in an empty database, else by migrations.
 
-None but `contexts` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a digest. What it
-holds is what a questionnaire that went out is to be filled from, and is forgotten after CDS_DTR_CONTEXT_DAYS. Of a call
-and its answer there is what was said, as codes, and a digest of either by which its bytes can be known again.
+None but `contexts` and `responses` holds a piece of a chart or an order, or names a patient: elsewhere a patient is a
+digest. `contexts` is what a questionnaire that went out is to be filled from, and is forgotten after
+CDS_DTR_CONTEXT_DAYS; `responses` are the finished questionnaires that were sent here. Of a call and its answer there is
+what was said, as codes, and a digest of either by which its bytes can be known again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 
 # The migration after which the tables are as below. A test holds it against the migrations and the tables.
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 # The longest text of a caller's that is kept, but for a comment
 LONGEST = 200
@@ -73,6 +74,23 @@ contexts = Table(
     Column("coverage", LargeBinary, nullable=False),  # JSON
     Column("situation", LargeBinary, nullable=False),  # JSON
     Column("made_at", DateTime, nullable=False, index=True),
+)
+
+# Finished questionnaires that were sent here and found valid, whole; the last version of each
+responses = Table(
+    "responses",
+    metadata,
+    Column("patient", String(64), primary_key=True),  # the digest, as above
+    Column("id", String(64), primary_key=True),
+    Column("questionnaire", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("authored", String(40), nullable=False),
+    # the assertion id that it came under, and the order that this id was given for
+    Column("assertion", String(LONGEST)),
+    Column("order", Text),
+    Column("digest", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),  # JSON
+    Column("received_at", DateTime, nullable=False, index=True),
 )
 
 # Every card that went out: what feedback is counted against

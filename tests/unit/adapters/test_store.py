@@ -237,7 +237,7 @@ def test_an_id_is_its_first_patients_and_what_is_said_of_another_is_not_given_ba
     assert opened.earlier({"id-1"}) == {"id-1": ASSERTION}
 
 
-def test_but_for_contexts_nothing_that_names_a_patient_or_quotes_a_chart_has_a_column() -> None:
+def test_but_for_contexts_and_responses_nothing_that_names_a_patient_or_quotes_a_chart_has_a_column() -> None:
     assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} == {
         *("assertions.id", "assertions.patient", "assertions.payer", "assertions.made_at"),
         *(f"decisions.{one}" for one in ("assertion", "patient", "policy", "code", "modifiers", "order_date")),
@@ -247,6 +247,8 @@ def test_but_for_contexts_nothing_that_names_a_patient_or_quotes_a_chart_has_a_c
         *(f"contexts.{one}" for one in ("coverage", "situation", "made_at")),
         *(f"calls.{one}" for one in ("id", "called_at", "service", "hook_instance", "crd_version", "status")),
         *(f"calls.{one}" for one in ("patient", "request_digest", "answer_digest", "program", "said")),
+        *(f"responses.{one}" for one in ("patient", "id", "questionnaire", "status", "authored", "assertion", "order")),
+        *(f"responses.{one}" for one in ("digest", "content", "received_at")),
         *(f"cards.{one}" for one in ("uuid", "service", "policy", "kind", "sent_at")),
         *(f"feedback.{one}" for one in ("id", "card", "outcome", "service", "suggestions", "comment")),
         *(f"feedback.{one}" for one in ("reason_system", "reason_code", "outcome_at", "received_at")),

@@ -69,6 +69,11 @@ def test_a_choice_gives_its_code_and_texts_papers_and_the_attestation_no_answer(
     assert found == {"acme-oxygen.lung": "yes", "acme-oxygen.rest": "yes", "ask.kind": "rental"}
 
 
+def test_a_document_that_is_attached_is_given_with_the_answers() -> None:
+    pages = ({"valueAttachment": {"data": "JVBERg=="}}, {"valueAttachment": {"url": "Binary/7"}})
+    assert sound(response(LUNG, item("doc.report", *pages))).answers["doc.report"].value == "yes"
+
+
 def test_it_says_which_order_and_coverage_it_is_about_and_under_which_assertion() -> None:
     said = {
         "url": "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information",
@@ -140,6 +145,7 @@ def test_what_is_wrong_with_the_head_is_said_with_its_element(change: dict[str, 
         ([LUNG, item("acme-oxygen.rest.found", {"valueString": "87 %"})], "acme-oxygen.rest.found", "structure"),
         ([LUNG, item("ask.flow", {"valueQuantity": {"value": "2"}})], "ask.flow", "value"),
         ([LUNG, item("ask.flow", {"valueDecimal": 2})], "ask.flow", "value"),
+        ([LUNG, item("doc.report", {"valueAttachment": {"title": "nothing in it"}})], "doc.report", "value"),
         ([LUNG, item("acme-oxygen.child", YES)], "acme-oxygen.child", "business-rule"),
         (
             [LUNG, item("ask.kind", coding(KINDS, "purchase")), item("acme-oxygen.child", YES)],
