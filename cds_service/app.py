@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePath
 
 from flask import Flask
@@ -23,6 +23,7 @@ from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.context import Context
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
 from cds_service.settings import Settings
@@ -31,6 +32,7 @@ from cds_service.web.discovery import discovery
 from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
+from cds_service.web.next_question import default_manner, next_question
 from cds_service.web.problems import refuse_in_one_shape
 from cds_service.web.read_back import ReadBack
 
@@ -142,9 +144,32 @@ def create_app(
         )
     )
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
+    app.register_blueprint(
+        next_question(
+            policies.catalogue,
+            _contexts(store, settings.dtr_context_days),
+            now,
+            settings.business_hours,
+            settings.public_url,
+            settings.max_body,
+            default_manner(version.name),
+        )
+    )
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app
+
+
+def _contexts(store: Store, days: int) -> Callable[[str, datetime], Sequence[Context] | str]:
+    """What is kept under an assertion id and not older than `days`, or why it cannot be read."""
+
+    def read(identity: str, moment: datetime) -> Sequence[Context] | str:
+        try:
+            return store.contexts(identity, moment - timedelta(days=days))
+        except StoreAway as away:
+            return str(away)
+
+    return read
 
 
 def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cds_service.dtr.judged import Judged, answered_alone, judge, nothing_known
+from cds_service.dtr.judged import Judged, answered_alone, judge
 from cds_service.policy.form import Choice, Form, FormItem
 from cds_service.policy.model import Answer, Situation, Status, Verdict
 from cds_service.policy.plan import Policy
@@ -42,21 +42,21 @@ class Question(NamedTuple):
 class Inquiry:
     """The questions of one policy in one situation. Judgements are remembered for as long as it lives: one call."""
 
-    __slots__ = ("_bare", "_gates", "_judged", "_passed", "_policy", "_questions", "_situation", "form")
+    __slots__ = ("_bare", "_gates", "_judged", "_places", "_policy", "_questions", "_situation", "form")
 
     def __init__(self, policy: Policy, form: Form, situation: Situation, bare: bool = False) -> None:
         """`bare`: no order or chart is known; `situation` then gives the days alone."""
         self._policy = answered_alone(policy) if bare else policy
-        self._situation = nothing_known(situation, policy) if bare else situation
+        self._situation = situation
         self._bare = bare
         self.form = form
         self._judged: dict[tuple[tuple[str, str], ...], Judged | None] = {}
-        self._passed: frozenset[str] = frozenset()
         self._questions = {
             name: item
             for name, item in form.items.items()
             if item.type == "choice" and item.choices and (name in policy.criteria or name.startswith("ask."))
         }
+        self._places = {name: place for place, name in enumerate(form.items)}
         self._gates = {name: tuple(_gates(form, item)) for name, item in self._questions.items()}
 
     def judged(self, answers: Mapping[str, Answer]) -> Judged | None:
@@ -84,7 +84,7 @@ class Inquiry:
                 break
             answers = {**answers, last: Answer(value_of(choice.code))}
             following = self._first(answers, passed)
-            if following is None or not self._beside(last, following):
+            if following is None or not self._follows(last, following):
                 break
             found.append(Question(following, (last, choice)))
         return tuple(found)
@@ -150,7 +150,8 @@ class Inquiry:
             return own if name in may_be_open else ([], 0.0, _EVEN)
         below = [self._search(child, verdicts, may_be_open) for child in criterion.children]
         parts = [one for one in below if one[0]]
-        parts.sort(key=lambda one: one[1] / (one[2] if criterion.any else 1 - one[2]))
+        # of equals the one that the form has first
+        parts.sort(key=lambda one: (one[1] / (one[2] if criterion.any else 1 - one[2]), self._places[one[0][0]]))
         found = _joined(parts, criterion.any)
         if name not in may_be_open:
             return found
@@ -201,18 +202,19 @@ class Inquiry:
     # -- whether it matters
 
     def _matters(self, name: str, judged: Judged, answers: Mapping[str, Answer], passed: frozenset[str]) -> bool:
-        """Whether there is a way to answer the others in which the answer to this one makes a difference."""
+        """Whether there is a way to answer the others in which an answer to this one makes a difference."""
         options = [value_of(one.code) for one in self._questions[name].choices]
         options = [one for one in options if one != DONT_KNOW]
         for others in self._ways(name, judged, answers, passed):
-            given = {**answers, **{one: Answer(value) for one, value in others.items() if one != name}}
-            said = set()
-            for value in options:
-                outcome = self.judged({**given, name: Answer(value)})
-                said.add(outcome.said if outcome is not None else None)
-                if len(said) > 1:
-                    return True
+            given = {**answers, **{one: Answer(value) for one, value in others.items()}}
+            left_open = self._said(given)
+            if any(self._said({**given, name: Answer(value)}) != left_open for value in options):
+                return True
         return False
+
+    def _said(self, answers: Mapping[str, Answer]) -> tuple[object, ...] | None:
+        judged = self.judged(answers)
+        return judged.said if judged is not None else None
 
     def _ways(
         self, name: str, judged: Judged, answers: Mapping[str, Answer], passed: frozenset[str]
@@ -278,9 +280,12 @@ class Inquiry:
         wanted = NO if self._policy.criteria[criterion.parent].any else YES
         return next((one for one in self._questions[name].choices if value_of(one.code) == wanted), None)
 
-    def _beside(self, one: str, other: str) -> bool:
+    def _follows(self, one: str, other: str) -> bool:
+        """Whether a question is a leaf of the same group, and stands behind the other in the form."""
         criterion = self._policy.criteria.get(other)
-        return criterion is not None and not criterion.group and criterion.parent == self._policy.criteria[one].parent
+        if criterion is None or criterion.group or criterion.parent != self._policy.criteria[one].parent:
+            return False
+        return self._places[one] < self._places[other]
 
 
 def _joined(parts: list[tuple[list[str], float, float]], any_is_enough: bool) -> tuple[list[str], float, float]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cds_service.fhir.record import Record
 from cds_service.policy.criteria import Verdicts
 from cds_service.policy.determination import determine
 from cds_service.policy.model import Answer, Determination, Situation, Status, Verdict
@@ -75,20 +74,14 @@ def answered_alone(policy: Policy) -> Policy:
 
 def _alone(criterion: Criterion) -> Criterion:
     applicability = _if_answered(criterion.applicability)
+    if not criterion.group:  # its question decides it
+        return replace(criterion, applicability=applicability, start=None, always=False, reads_own_answer=False)
     # a group that demands what nobody can be asked about is its members alone
-    start = _if_answered(criterion.start)
-    return replace(criterion, applicability=applicability, start=start, always=False)
+    return replace(criterion, applicability=applicability, start=_if_answered(criterion.start), always=False)
 
 
 def _if_answered(condition: Condition | None) -> Condition | None:
+    """The condition, where answers or other verdicts can settle it; else it is left to the questions themselves."""
     if condition is None:
         return None
-    # of what the chart or the order say nothing is known, so a condition on both is left to the question itself
     return condition if "answers" in condition.reach.context or condition.reach.verdicts else None
-
-
-def nothing_known(situation: Situation, policy: Policy) -> Situation:
-    """The situation with nothing looked up."""
-    kinds = sorted({kind for one in policy.rests_on.values() for kind in one})
-    unread = dict.fromkeys(kinds, "nothing was looked up")
-    return replace(situation, record=Record.build((), "unknown", unread), not_looked_up=unread)

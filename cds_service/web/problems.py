@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Sequence
 
 import orjson
 from flask import Flask, Response, request
@@ -36,13 +37,21 @@ _log = logging.getLogger("cds_service")
 
 def refusal(problem: Problem, status: int | None = None) -> Response:
     """A Problem as the answer of a route. `status` where HTTP itself has a closer one than the kind's."""
-    issue = {
-        "severity": "error",
-        "code": problem.code or _ISSUE[problem.kind],
-        "details": {"text": str(problem)},
-    }
-    body = orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
-    return Response(body, status or _STATUS[problem.kind], mimetype=FHIR_JSON)
+    return refusal_of_all([problem], status or _STATUS[problem.kind])
+
+
+# A caller mends the first of many faults in one go, and is not sent megabytes of them
+_MOST_ISSUES = 100
+
+
+def refusal_of_all(problems: Sequence[Problem], status: int) -> Response:
+    """Several Problems of one call as one answer: an issue each."""
+    issues = [
+        {"severity": "error", "code": one.code or _ISSUE[one.kind], "details": {"text": str(one)}}
+        for one in problems[:_MOST_ISSUES]
+    ]
+    body = orjson.dumps({"resourceType": "OperationOutcome", "issue": issues})
+    return Response(body, status, mimetype=FHIR_JSON)
 
 
 def refuse_in_one_shape(app: Flask, max_body: int) -> None:
