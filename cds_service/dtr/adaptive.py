@@ -221,13 +221,10 @@ class Inquiry:
     ) -> Iterator[dict[str, str]]:
         """Ways in which the other open questions may be answered: those in which this one weighs most come first."""
         unanswered = [one for one in self._questions if one not in answers and one not in passed and one != name]
-        unknown = [
-            one
-            for one in unanswered
-            if one not in judged.verdicts or judged.verdicts[one].status is Status.UNKNOWN or self._is_kind(one)
-        ]
-        plain = [one for one in unknown if not self._is_kind(one)]
-        kinds = [one for one in unknown if self._is_kind(one)]
+        # what does not apply may, once this is answered: an answer to it counts nothing as long as it does not
+        undecided = [one for one in unanswered if self._undecided(one, judged)]
+        plain = [one for one in undecided if not self._is_kind(one)]
+        kinds = [one for one in undecided if self._is_kind(one)]
         opened = self._opened_by(name, answers)
         alone = {one: value for one, value in self._alone_on_its_way(name).items() if one in plain}
         yield opened
@@ -238,6 +235,12 @@ class Inquiry:
             for choice in self._questions[kind].choices:
                 for others in (dict(alone), dict.fromkeys(plain, YES), dict.fromkeys(plain, NO)):
                     yield {**others, kind: value_of(choice.code), **opened}
+
+    def _undecided(self, name: str, judged: Judged) -> bool:
+        verdict = judged.verdicts.get(name)
+        if verdict is None or verdict.status is Status.NOT_APPLICABLE:
+            return True
+        return verdict.status is Status.UNKNOWN and (not verdict.group or verdict.open_demand)
 
     def _opened_by(self, name: str, answers: Mapping[str, Answer]) -> dict[str, str]:
         """Answers to earlier questions without which the form does not show this one."""

@@ -46,7 +46,9 @@ def plain_form(policy: Policy) -> dict[str, Any]:
 
 def question(name: str, kinds: frozenset[str] | None = None, **more: Any) -> dict[str, Any]:
     codes = [(KINDS, one) for one in sorted(kinds or ())] or [(YES_NO, "Y"), (YES_NO, "N")]
-    options = [{"valueCoding": {"system": system, "code": code}} for system, code in [*codes, (UNKNOWN, "asked-unknown")]]
+    options = [
+        {"valueCoding": {"system": system, "code": code}} for system, code in [*codes, (UNKNOWN, "asked-unknown")]
+    ]
     return {"linkId": name, "type": "choice", "text": f"{name}?", "answerOption": options, **more}
 
 
