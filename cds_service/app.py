@@ -37,6 +37,7 @@ from cds_service.web.discovery import discovery
 from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
+from cds_service.web.next_question import default_manner, next_question
 from cds_service.web.problems import refuse_in_one_shape
 from cds_service.web.read_back import ReadBack
 from cds_service.web.responses import responses
@@ -156,6 +157,17 @@ def create_app(
     days = timedelta(days=settings.dtr_context_days)
     keeps = _Responses(store, days)
     app.register_blueprint(responses(policies.catalogue, keeps, now, ids, settings.business_hours, settings.max_body))
+    app.register_blueprint(
+        next_question(
+            policies.catalogue,
+            _contexts(store, settings.dtr_context_days),
+            now,
+            settings.business_hours,
+            settings.public_url,
+            settings.max_body,
+            default_manner(version.name),
+        )
+    )
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app
@@ -187,6 +199,18 @@ class _Responses:
             return self.store.responses(patient)
         except StoreAway as away:
             return str(away)
+
+
+def _contexts(store: Store, days: int) -> Callable[[str, datetime], Sequence[Context] | str]:
+    """What is kept under an assertion id and not older than `days`, or why it cannot be read."""
+
+    def read(identity: str, moment: datetime) -> Sequence[Context] | str:
+        try:
+            return store.contexts(identity, moment - timedelta(days=days))
+        except StoreAway as away:
+            return str(away)
+
+    return read
 
 
 def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:

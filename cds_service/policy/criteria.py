@@ -314,7 +314,9 @@ class Verdicts:
             # attached to the answers, or said to be on file: it goes to the payer with them
             said = f"given with the answers of {words.answered_on(given, self.situation)}"
             source = Evidence(given.reference, said) if given.reference else None
-            return plain._replace(status="on-file", reason=said.capitalize(), evidence=_with((), source))
+            return plain._replace(
+                status="on-file", reason=said.capitalize(), evidence=() if source is None else (source,)
+            )
         if document.start is not None and self.truth(document.start) is True:
             # a paper that the order itself is: the order stands before whatever else shows it
             own = [name for name in document.start.reach.context if name in ("line", "order")]

@@ -236,8 +236,10 @@ def _contained(resource: Mapping[str, Any], reference: str) -> Mapping[str, Any]
 
 
 def _value(one: Answered) -> str | None:
-    """What is read of an item: yes, no, dont-know, or the code of a choice; of a document that it is attached. Texts are
-    kept, not judged."""
+    """What is read of an item: yes, no, dont-know, or the code of a choice; of a document that it is attached.
+
+    Texts are kept, not judged.
+    """
     if is_document(one.item):
         return "yes"
     if len(one.values) != 1:

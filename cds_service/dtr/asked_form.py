@@ -1,0 +1,269 @@
+"""The part of a form that an adaptive response carries: what was put so far, as a contained Questionnaire. Pure.
+
+Words, options and help are the form's own. What is not put is left out; a question of which only a part is put gives
+its place to that part. How an item hangs on an earlier answer is written only where the version of DTR lets it be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.fhir.problem import Problem
+from cds_service.fhir.record_shapes import objects_in
+from cds_service.policy.form import Choice, EnabledBy, Form, FormItem, form_of
+
+ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive"
+_PROFILE = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-questionnaire-adapt"
+_DERIVATION = "http://hl7.org/fhir/StructureDefinition/questionnaire-derivationType"
+# of the form: what a questionnaire without questions, or with a part of them, still says
+_KEPT = ("text", "name", "title", "status", "experimental", "subjectType", "date", "publisher", "effectivePeriod")
+_KEPT_BY_SHELL = ("url", "version", *_KEPT, "description", "approvalDate", "lastReviewDate", "copyright")
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveManner:
+    """How one version of DTR writes adaptive forms."""
+
+    name: str
+    enable_when: bool  # items may hang on earlier answers (2.2)
+    url_to_type: bool  # the client appends only /$next-question to the address in the form (2.0.1)
+
+
+MANNERS = {
+    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True),
+    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False),
+    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A question that was put, and the earlier answers that it hangs on: any of them, or all."""
+
+    enabled_by: tuple[EnabledBy, ...] = ()
+    any_of: bool = False
+
+
+def adaptive_shell(form: Form, base_url: str, manner: AdaptiveManner, context: str | None = None) -> dict[str, Any]:
+    """The form as a package gives it to a client that is to ask for its questions one by one: without items.
+
+    It goes by the form's own canonical, for that is what coverage-information names. `context`: the assertion id, so
+    that the calls of every client lead to what was kept, whatever it sends.
+    """
+    resource = form.resource
+    shell: dict[str, Any] = {"resourceType": "Questionnaire"}
+    shell |= {name: resource[name] for name in ("id", "meta", "language") if name in resource}
+    shell |= {name: resource[name] for name in _KEPT_BY_SHELL if name in resource}
+    shell["meta"] = {"profile": [f"{_PROFILE}-search"]}
+    shell["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
+    return shell
+
+
+def _adaptive(base_url: str, manner: AdaptiveManner, context: str | None) -> dict[str, Any]:
+    url = f"{base_url}/contexts/{context}" if context is not None else base_url
+    return {"url": ADAPTIVE, "valueUrl": f"{url}/Questionnaire" if manner.url_to_type else url}
+
+
+# -- what is put
+
+
+def contained(
+    form: Form,
+    put: Mapping[str, Put],
+    identity: str,
+    base_url: str,
+    manner: AdaptiveManner,
+    context: str | None,
+    answered: Mapping[str, str],
+) -> dict[str, Any]:
+    """The contained Questionnaire. `put`: what is asked, without the groups around and the help beside it; `answered`:
+    the codes of the answers so far, by linkId."""
+    resource = form.resource
+    derivation = {"coding": [{"system": "http://hl7.org/fhir/questionnaire-derivationType", "code": "compliesWith"}]}
+    found: dict[str, Any] = {"resourceType": "Questionnaire", "id": identity}
+    found["meta"] = {"profile": [_PROFILE]}
+    found |= {name: resource[name] for name in _KEPT if name in resource}
+    found["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
+    found["version"] = form.version
+    found["derivedFrom"] = [form.canonical]
+    found["_derivedFrom"] = [{"extension": [{"url": _DERIVATION, "valueCodeableConcept": derivation}]}]
+    items = [item for one in resource.get("item", ()) for item, _ in _part(one, form, put, manner, answered, False)]
+    if items:
+        found["item"] = items
+    return found
+
+
+def part_of(form: Form, put: Mapping[str, Put]) -> Form:
+    """What was put, indexed as a form: a response so far is held against it."""
+    everything = MANNERS["2.2"]
+    questionnaire = contained(form, put, "part", "", everything, None, {})
+    return form_of({**questionnaire, "url": form.url})
+
+
+def _part(
+    item: Mapping[str, Any],
+    form: Form,
+    put: Mapping[str, Put],
+    manner: AdaptiveManner,
+    answered: Mapping[str, str],
+    beside_put: bool,
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """What stays of an item, and whether it asks something."""
+    known = form.items[item["linkId"]]
+    if known.type == "display":
+        if beside_put or known.link_id in put:
+            yield from _display(item, known, put, manner, answered)
+        return
+    is_put = known.link_id in put or (beside_put and goes_along(known, form))
+    below = [
+        one
+        for child in item.get("item", ())
+        for one in _part(child, form, put, manner, answered, is_put or known.type == "group")
+    ]
+    if is_put and known.type != "group":
+        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
+        found |= _hanging(put.get(known.link_id, Put()), put, manner)
+        yield (found | {"item": [one for one, _ in below]} if below else found), True
+    elif not any(asks for _, asks in below):
+        return
+    elif known.type == "group":
+        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
+        yield found | {"item": [one for one, _ in below]}, True
+    else:
+        yield from (one for one in below if one[1])
+
+
+def goes_along(item: FormItem, form: Form) -> bool:
+    """Whether an item comes with the question that it stands in: what was found, a file; not a question of its own."""
+    return (
+        item.parent is not None
+        and form.items[item.parent].asks
+        and item.link_id.startswith(f"{item.parent}.")
+        and (item.type not in ("choice", "group"))
+    )
+
+
+def _display(
+    item: Mapping[str, Any],
+    known: FormItem,
+    put: Mapping[str, Put],
+    manner: AdaptiveManner,
+    answered: Mapping[str, str],
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    plain = {name: value for name, value in item.items() if name not in ("enableWhen", "enableBehavior")}
+    if not known.enabled_by:
+        yield plain, False
+    elif manner.enable_when and all(one.question in put for one in known.enabled_by):
+        yield plain | _hanging(Put(known.enabled_by, known.any_of), put, manner), False
+    else:
+        held = [answered.get(one.question) == one.answer.code for one in known.enabled_by]
+        if any(held) if known.any_of else all(held):
+            yield plain, False
+
+
+def _hanging(one: Put, put: Mapping[str, Put], manner: AdaptiveManner) -> dict[str, Any]:
+    """enableWhen, where all that it names is there to be answered."""
+    if not one.enabled_by or not manner.enable_when or any(gate.question not in put for gate in one.enabled_by):
+        return {}
+    found: dict[str, Any] = {
+        "enableWhen": [
+            {"question": gate.question, "operator": "=", "answerCoding": _coding(gate.answer)}
+            for gate in one.enabled_by
+        ]
+    }
+    if len(one.enabled_by) > 1:
+        found["enableBehavior"] = "any" if one.any_of else "all"
+    return found
+
+
+def _coding(choice: Choice) -> dict[str, str]:
+    return {"system": choice.system, "code": choice.code} if choice.system else {"code": choice.code}
+
+
+# -- what was put before
+
+
+def put_before(questionnaire: Mapping[str, Any], form: Form) -> tuple[dict[str, Put], list[str]]:
+    """What a contained Questionnaire put, and the linkIds in it that the form does not have.
+
+    Only linkIds and what they hang on are taken from it: all words are the form's.
+    """
+    found: dict[str, Put] = {}
+    unknown: list[str] = []
+    for item in _items_in(questionnaire.get("item")):
+        link = item.get("linkId")
+        known = form.items.get(link) if isinstance(link, str) else None
+        if known is None:
+            unknown.append(str(link)[:200])
+        elif known.asks and not goes_along(known, form):
+            found[known.link_id] = Put(tuple(_gates_in(item, form)), item.get("enableBehavior") == "any")
+        elif known.type == "display" and known.link_id.startswith("form."):
+            found[known.link_id] = Put()
+    return {name: found[name] for name in form.items if name in found}, unknown
+
+
+def _items_in(items: Any) -> Iterator[Mapping[str, Any]]:
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, Mapping):
+            yield item
+            yield from _items_in(item.get("item"))
+
+
+def _gates_in(item: Mapping[str, Any], form: Form) -> Iterator[EnabledBy]:
+    gates = item.get("enableWhen")
+    for one in gates if isinstance(gates, list) else ():
+        coding = one.get("answerCoding") if isinstance(one, Mapping) else None
+        asked = form.items.get(one.get("question")) if isinstance(coding, Mapping) else None
+        options: Iterable[Choice] = asked.choices if asked is not None else ()
+        for choice in options:
+            if isinstance(coding, Mapping) and choice.code == coding.get("code") and asked is not None:
+                yield EnabledBy(asked.link_id, choice)
+
+
+# -- which version of DTR
+
+
+def manner_of(document: Mapping[str, Any], named: str | None, default: AdaptiveManner) -> AdaptiveManner | Problem:
+    """The version of DTR that a call is written in: `named` by the caller, else the one that its form was sent in."""
+    if named is not None:
+        found = _manner_named(named)
+        fix = f"write one of {', '.join(MANNERS)}"
+        return found or Problem("not-supported", "dtr-version", "is not served here", fix)
+    for profile in _profiles(document):
+        found = _manner_named(profile.partition("|")[2])
+        if found is not None:
+            return found
+    return next((MANNERS["2.0.1"] for url in _adaptive_urls(document) if url.endswith("/Questionnaire")), default)
+
+
+def _manner_named(version: str) -> AdaptiveManner | None:
+    return next((one for name, one in MANNERS.items() if f"{version}.".startswith(f"{name[:3]}.")), None)
+
+
+def _profiles(node: Any) -> Iterator[str]:
+    """Profiles that are named with their version, of the parameters, the response or its questionnaire."""
+    for one in _resources_in(node):
+        meta = one.get("meta")
+        profiles = meta.get("profile") if isinstance(meta, Mapping) else None
+        for profile in profiles if isinstance(profiles, list) else ():
+            if isinstance(profile, str) and "/davinci-dtr/" in profile and "|" in profile:
+                yield profile
+
+
+def _adaptive_urls(node: Any) -> Iterator[str]:
+    for one in _resources_in(node):
+        for extension in objects_in(one.get("extension")):
+            if extension.get("url") == ADAPTIVE and isinstance(extension.get("valueUrl"), str):
+                yield extension["valueUrl"]
+
+
+def _resources_in(node: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(node, Mapping):
+        return
+    yield node
+    for one in objects_in(node.get("parameter")):
+        yield from _resources_in(one.get("resource"))
+    for one in objects_in(node.get("contained")):
+        yield one

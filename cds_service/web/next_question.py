@@ -1,0 +1,109 @@
+"""POST /fhir/Questionnaire/$next-question: an adaptive response goes on by one step. Judges nothing; keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_of
+from cds_service.dtr.next_question import Asked, Reply, go_on, out_parameter, read_asked, response_in, whose_fault
+from cds_service.fhir.json_body import read_json
+from cds_service.fhir.problem import Problem
+from cds_service.fhir.working_days import BusinessHours
+from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.context import Context
+from cds_service.policy.situation_json import situation_from
+from cds_service.web.problems import FHIR_JSON, refusal, refusal_of_all
+from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
+
+# What is kept under an assertion id at an instant, or why it cannot be known now
+Contexts = Callable[[str, datetime], Sequence[Context] | str]
+_PATHS = ("/fhir/Questionnaire/$next-question", "/fhir/contexts/<context>/Questionnaire/$next-question")
+
+
+def next_question(
+    catalogue: Catalogue,
+    contexts: Contexts,
+    now: Callable[[], datetime],
+    business_hours: BusinessHours,
+    public_url: str | None,
+    max_body: int,
+    manner: AdaptiveManner,
+) -> Blueprint:
+    """The operation, at the type and, for one context, below `/fhir/contexts/<assertion id>`: the address that the
+    forms of a package give. `manner` is the version of DTR where neither the call nor its form says one."""
+    blueprint = Blueprint("next_question", __name__)
+
+    def call(context: str | None = None) -> Response:
+        try:
+            body = read_body(max_body)
+        except BodyUnreadable:
+            return refusal_of_unreadable()
+        document = read_json(body)
+        if isinstance(document, Problem):
+            return refusal(document)
+        chosen = manner_of(document, request.args.get("dtr-version"), manner)
+        if isinstance(chosen, Problem):
+            return refusal(chosen)
+        sent = response_in(document)
+        if isinstance(sent, Problem):
+            return refusal(sent)
+        asked = read_asked(sent, catalogue)
+        if isinstance(asked, list):
+            return refusal_of_all(asked, 422 if asked[0].kind == "not-supported" else 400)
+        if context is not None:
+            if asked.context not in (None, context):
+                fix = "call the address that the form gives, or leave the extension out"
+                return refusal(Problem("invalid", "extension", "names another context than the address", fix))
+            asked = replace(asked, context=context)
+        reply = answered(asked, now(), chosen)
+        return reply if isinstance(reply, Response) else _sent(reply, document)
+
+    def answered(asked: Asked, moment: datetime, chosen: AdaptiveManner) -> Reply | Response:
+        base = f"{public_url or request.url_root.rstrip('/')}/fhir"
+        if asked.context is None:
+            return go_on(asked, None, moment, chosen, base)
+        held = contexts(asked.context, moment)
+        if isinstance(held, str):
+            refused = refusal(
+                Problem("unavailable", "context", f"not read: {held}", "call again later", "transient"), 503
+            )
+            refused.headers["Retry-After"] = "60"
+            return refused
+        kept = next((one for one in held if one.questionnaire == asked.form.canonical), None)
+        fault = whose_fault(asked, kept)
+        if fault is not None or kept is None:
+            return refusal(fault or Problem("not-found", "context", "not known", "ask for the form again"))
+        situation = situation_from(
+            kept.situation, asked.policy, asked_at=moment, business_hours=business_hours, answers={}
+        )
+        return go_on(asked, situation, moment, chosen, base)
+
+    for n, path in enumerate(_PATHS):
+        blueprint.add_url_rule(path, f"next_question_{n}", call, methods=["POST"])
+
+    @blueprint.after_request
+    def unkept(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"  # answers are a chart
+        return response
+
+    return blueprint
+
+
+def _sent(reply: Reply, document: Mapping[str, Any]) -> Response:
+    """The bare response, as FHIR has it for one parameter named `return`; Parameters for those who ask for them."""
+    said: Mapping[str, Any] = reply.response
+    if request.args.get("output") == "parameters":
+        name = out_parameter(document)
+        said = {"resourceType": "Parameters", "parameter": [{"name": name, "resource": said}]}
+    return Response(orjson.dumps(said), mimetype=FHIR_JSON)
+
+
+def default_manner(crd_version: str) -> AdaptiveManner:
+    """The version of DTR that goes with a version of CRD."""
+    return MANNERS.get(crd_version) or MANNERS["2.0.1" if crd_version.startswith("2.0") else "2.2"]
