@@ -12,6 +12,7 @@ from flask import Flask
 
 from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
+from cds_service.adapters.dtr_app_files import dtr_app_files
 from cds_service.adapters.ehr import Ehr, ehr_of
 from cds_service.adapters.store.store import Store, StoreAway
 from cds_service.crd.clients import Clients
@@ -21,13 +22,15 @@ from cds_service.crd.hooks import HOOKS
 from cds_service.crd.queries import FhirAccess
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
+from cds_service.fhir.addresses import read_base
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
-from cds_service.settings import Settings
+from cds_service.settings import Settings, shipped
 from cds_service.web.definitions import definitions
 from cds_service.web.discovery import discovery
+from cds_service.web.dtr_app import dtr_app
 from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
@@ -125,6 +128,7 @@ def create_app(
         return ehr_of(access, deadline, clients, settings.client_auth == "off")
 
     read_back = ReadBack(ehr, settings.hook_budget)
+    app_files = dtr_app_files(shipped("dtr_app/site"))
     app.register_blueprint(
         hooks(
             services,
@@ -139,12 +143,38 @@ def create_app(
             clients.of_server,
             store,
             settings.dtr_context_days > 0,
+            app_files.has_libraries,
         )
     )
+    app.register_blueprint(dtr_app(app_files, _client_id_at(settings, clients), _ehr_sources(settings, clients)))
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
     held = ((file.definition.resource, file.text) for file in policies.files)
     app.register_blueprint(definitions(held, lambda: now().date()))
     return app
+
+
+def _client_id_at(settings: Settings, clients: Clients) -> Callable[[str], str | None]:
+    """How the EHR with a FHIR base knows our app: only of registered ones, or, while nobody is asked who it is, of this
+    machine (the rule by which charts are read)."""
+
+    def client_id_at(iss: str) -> str | None:
+        base = read_base(iss)
+        client = clients.of_server(iss)
+        if base is None or not (base.is_loopback if settings.client_auth == "off" else client is not None):
+            return None
+        return (client.dtr_client_id if client is not None else None) or settings.dtr_client_id
+
+    return client_id_at
+
+
+# as a content security policy writes them; it has no way to write [::1]
+_THIS_MACHINE = ("http://127.0.0.1:*", "http://localhost:*", "https://127.0.0.1:*", "https://localhost:*")
+
+
+def _ehr_sources(settings: Settings, clients: Clients) -> tuple[str, ...]:
+    if settings.client_auth == "off":
+        return _THIS_MACHINE
+    return tuple(sorted({one for client in clients.registered for one in client.fhir_origins | client.sign_in_origins}))
 
 
 def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:

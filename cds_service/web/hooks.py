@@ -45,17 +45,21 @@ def hooks(
     client_of: Callable[[str | None], Client | None],
     memory: Memory,
     keeps_contexts: bool = False,
+    has_dtr_app: bool = False,
 ) -> Blueprint:
     """The hook routes. `services` tells the hook of each service id, as discovery announces them.
 
     `version` is the version of CRD that is answered in where neither the call nor its client says one.
     `keeps_contexts`: whether questionnaires that go out can be filled from what was looked at.
+    `has_dtr_app`: whether our app for questionnaires is at hand, for cards to lead to.
     """
     blueprint = Blueprint("hooks", __name__)
 
+    def base() -> str:
+        return public_url or request.url_root.rstrip("/")
+
     def policy_page(plan: str) -> str:
-        base = public_url or request.url_root.rstrip("/")
-        return f"{base}/fhir/PlanDefinition/{plan}"
+        return f"{base()}/fhir/PlanDefinition/{plan}"
 
     @blueprint.post("/cds-services/<service>")
     def call(service: str) -> Response:
@@ -74,7 +78,10 @@ def hooks(
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
         held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
         earlier = memory.earlier(assertion_ids(held))
-        response = answer(asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts)
+        launch = f"{base()}/dtr/launch" if has_dtr_app else ""
+        response = answer(
+            asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts, dtr_launch=launch
+        )
         if isinstance(response, Problem):
             return refusal(response)
         _log_faults(response)
