@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answersOf, attributed, flatResponse, originOf, ORIGIN, progress, rebuilt, resumed, written } from "../site/js/response.js";
+import { answersOf, attributed, flatResponse, originOf, ORIGIN, progress, filledIn, rebuilt, resumed, written } from "../site/js/response.js";
 import { enabledLinks, isEnabled, lacking, sameValue, shown } from "../site/js/items.js";
 
 const YES = { system: "http://terminology.hl7.org/CodeSystem/v2-0136", code: "Y", display: "Yes" };
@@ -157,7 +157,15 @@ test("a value set of the package goes inside the form, one that is not there lea
   assert.equal(shown({ item: [item] }, []).item[0].type, "string");
 });
 
+test("what was filled in from the record is said beside its question, and what a person wrote is not", () => {
+  const answers = new Map([["rest", [from("auto-server", yes)]], ["kind", [from("override", yes)]]]);
+  assert.deepEqual([...filledIn(answers)], ["rest"]);
+  const [rest, , kind] = shown(FORM, [], filledIn(answers)).item[0].item;
+  assert.equal(rest.text, "rest? (filled in from the record)");
+  assert.equal(kind.text, "kind?");
+});
+
 test("progress counts questions, not what was found for them", () => {
   const answers = new Map([["rest", [from("auto-server", yes)]], ["rest.found", [from("auto-server", { valueString: "x" })]], ["kind", [from("manual", no)]]]);
-  assert.deepEqual(progress(FORM, answers, enabledLinks(FORM, answers)), { asked: 3, answered: 2, automatic: 1 });
+  assert.deepEqual(progress(FORM, answers, enabledLinks(FORM, answers)), { asked: 2, answered: 2, automatic: 1 });
 });

@@ -1,6 +1,6 @@
 // LHC-Forms, as far as this page uses it: a form with its answers goes in, answers come out.
 
-import { answersOf, flatResponse } from "./response.js";
+import { answersOf, filledIn, flatResponse } from "./response.js";
 import { shown } from "./items.js";
 
 /* global LForms */
@@ -8,9 +8,10 @@ const VERSION = "R4";
 
 /** Shows a form with answers (by linkId) in the element `place`. */
 export async function rendered(place, questionnaire, valueSets, answers) {
-  const asked = shown(questionnaire, valueSets);
+  const asked = shown(questionnaire, valueSets, filledIn(answers));
   const form = LForms.Util.convertFHIRQuestionnaireToLForms(asked, VERSION);
   const filled = LForms.Util.mergeFHIRDataIntoLForms("QuestionnaireResponse", flatResponse(asked, answers), form, VERSION);
+  filled.templateOptions = { ...filled.templateOptions, showCodingInstruction: true }; // help as words, not behind a button
   const element = document.getElementById(place);
   LForms.Util.removeFormsFromPage?.(place);
   element.replaceChildren();

@@ -92,10 +92,14 @@ const WORKED_OUT = new Set(
 
 /** The Questionnaire as LHC-Forms is to show it: value sets inside, few choices as buttons, and what is asked below a
  * question beside it. LHC-Forms keeps what stands below a question only while the question itself is answered: what
- * was found for an open question would be lost. `rebuilt` in response.js is the way back. */
-export function shown(questionnaire, valueSets = []) {
+ * was found for an open question would be lost. `rebuilt` in response.js is the way back. `filledIn` are the linkIds of
+ * what comes from the record: that is said beside the question. */
+export function shown(questionnaire, valueSets = [], filledIn = new Set()) {
   const contained = new Map();
-  const items = flattened(questionnaire.item, (canonical) => containedSet(canonical, valueSets, contained));
+  const said = (item) => (filledIn.has(item.linkId) ? { ...item, text: `${item.text} (filled in from the record)` } : item);
+  const items = flattened(questionnaire.item, (item) =>
+    forButtons(withSet(said(item), (canonical) => containedSet(canonical, valueSets, contained))),
+  );
   return {
     ...questionnaire,
     extension: withoutWorkedOut(questionnaire.extension),
@@ -104,15 +108,15 @@ export function shown(questionnaire, valueSets = []) {
   };
 }
 
-function flattened(items = [], setFor) {
+function flattened(items = [], written) {
   return items.flatMap((item) => {
-    const own = forButtons(withSet({ ...item, extension: withoutWorkedOut(item.extension) }, setFor));
+    const own = written({ ...item, extension: withoutWorkedOut(item.extension) });
     if (item.item === undefined) return [own];
-    if (!asks(item)) return [{ ...own, item: flattened(item.item, setFor) }];
+    if (!asks(item)) return [{ ...own, item: flattened(item.item, written) }];
     const help = item.item.filter((one) => one.type === "display" && one.enableWhen === undefined);
     const below = item.item.filter((one) => !help.includes(one));
     const { item: _, ...alone } = own;
-    const beside = flattened(below, setFor).map((one) => conditioned(one, item));
+    const beside = flattened(below, written).map((one) => conditioned(one, item));
     return [help.length > 0 ? { ...alone, item: help } : alone, ...beside];
   });
 }

@@ -30,6 +30,11 @@ export function originOf(answer) {
 
 const isAuto = (answer) => originOf(answer)?.startsWith("auto") ?? false;
 
+/** The linkIds whose answers were filled in from the record, and by nobody. */
+export function filledIn(answers) {
+  return new Set([...answers].filter(([, given]) => given.every(isAuto)).map(([linkId]) => linkId));
+}
+
 function withOrigin(answer, source, author) {
   const parts = [{ url: "source", valueCode: source }];
   if (author !== null) {
@@ -134,10 +139,13 @@ export function written(draft, items, { status, authored, author, saved }) {
   };
 }
 
+// what was found for a question, papers, and the attestation are no questions of their own
+const BESIDE = /\.(found|file)$|^form\./;
+
 /** How many questions are asked, answered, and answered from the record. */
 export function progress(questionnaire, answers, enabled) {
   const asked = [...walk(questionnaire.item)].map(({ item }) => item).filter(
-    (item) => asks(item) && enabled.has(item.linkId) && !/\.(found|file)$/.test(item.linkId),
+    (item) => asks(item) && enabled.has(item.linkId) && !BESIDE.test(item.linkId) && item.type !== "attachment",
   );
   const answered = asked.filter((item) => answers.has(item.linkId));
   const automatic = answered.filter((item) => answers.get(item.linkId).every(isAuto));
