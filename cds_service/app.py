@@ -13,6 +13,7 @@ from flask import Flask
 
 from cds_service.adapters.client_registry import read_clients
 from cds_service.adapters.definition_files import DefinitionFile, UnreadCases, read_definition_folders
+from cds_service.adapters.dtr_app_files import dtr_app_files
 from cds_service.adapters.ehr import Ehr, ehr_of
 from cds_service.adapters.store.pruning import Retention
 from cds_service.adapters.store.store import Store, StoreAway
@@ -26,14 +27,16 @@ from cds_service.crd.received import Fate, ToStore
 from cds_service.crd.responses import StoredResponse
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.fhir import working_days
+from cds_service.fhir.addresses import read_base
 from cds_service.fhir.problem import Problem
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.context import Context
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
-from cds_service.settings import Settings
+from cds_service.settings import Settings, shipped
 from cds_service.web.definitions import definitions
 from cds_service.web.discovery import discovery
+from cds_service.web.dtr_app import dtr_app
 from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
@@ -136,6 +139,7 @@ def create_app(
         return ehr_of(access, deadline, clients, settings.client_auth == "off")
 
     read_back = ReadBack(ehr, settings.hook_budget)
+    app_files = dtr_app_files(shipped("dtr_app/site"))
     app.register_blueprint(
         hooks(
             services,
@@ -150,8 +154,10 @@ def create_app(
             clients.of_server,
             store,
             settings.dtr_context_days > 0,
+            app_files.has_libraries,
         )
     )
+    app.register_blueprint(dtr_app(app_files, _client_id_at(settings, clients), _ehr_sources(settings, clients)))
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
     app.extensions[UPKEEP] = Upkeep(store, now)  # for whoever runs workers: it is started after they forked
     days = timedelta(days=settings.dtr_context_days)
@@ -165,7 +171,7 @@ def create_app(
             settings.business_hours,
             settings.public_url,
             settings.max_body,
-            default_manner(version.name),
+            default_manner(crd_version.name),
         )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)
@@ -211,6 +217,30 @@ def _contexts(store: Store, days: int) -> Callable[[str, datetime], Sequence[Con
             return str(away)
 
     return read
+
+
+def _client_id_at(settings: Settings, clients: Clients) -> Callable[[str], str | None]:
+    """How the EHR with a FHIR base knows our app: only of registered ones, or, while nobody is asked who it is, of this
+    machine (the rule by which charts are read)."""
+
+    def client_id_at(iss: str) -> str | None:
+        base = read_base(iss)
+        client = clients.of_server(iss)
+        if base is None or not (base.is_loopback if settings.client_auth == "off" else client is not None):
+            return None
+        return (client.dtr_client_id if client is not None else None) or settings.dtr_client_id
+
+    return client_id_at
+
+
+# as a content security policy writes them; it has no way to write [::1]
+_THIS_MACHINE = ("http://127.0.0.1:*", "http://localhost:*", "https://127.0.0.1:*", "https://localhost:*")
+
+
+def _ehr_sources(settings: Settings, clients: Clients) -> tuple[str, ...]:
+    if settings.client_auth == "off":
+        return _THIS_MACHINE
+    return tuple(sorted({one for client in clients.registered for one in client.fhir_origins | client.sign_in_origins}))
 
 
 def _keeping(store: Store) -> Callable[[Sequence[Feedback], str, datetime], str | None]:

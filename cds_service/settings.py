@@ -41,6 +41,7 @@ class Settings:
     clients: Path | None  # the client registry
     max_body: int  # bytes
     database_url: str  # sqlite:/// and an absolute path
+    dtr_client_id: str  # as our app for questionnaires is registered where the client registry says nothing
     dtr_context_days: int  # 0: nothing is kept for questionnaires
     record_days: int | None  # None: kept for good
 
@@ -72,6 +73,7 @@ SETTINGS = (
     Setting("CDS_DISABLED_POLICIES", "none", "ids of plans not to be answered from, separated by commas"),
     Setting("CDS_CLIENTS", "none", "file of the client registry: whose FHIR servers may be read, and what they prefer"),
     Setting("CDS_DATABASE_URL", "sqlite:///var/cds.sqlite", "where answers are remembered and feedback is kept"),
+    Setting("CDS_DTR_CLIENT_ID", "cds-service-dtr", "how EHRs know the app at /dtr/, where the registry does not say"),
     Setting(
         "CDS_DTR_CONTEXT_DAYS", "90", "days for which a questionnaire can be filled from what was looked at; 0: none"
     ),
@@ -103,8 +105,8 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
     settings = Settings(
         client_auth=read("CDS_CLIENT_AUTH", _client_auth, "required"),
         public_url=read("CDS_PUBLIC_URL", _public_url, None),
-        plans=read("CDS_PLANS", _folder, _shipped("plans")),
-        valuesets=read("CDS_VALUESETS", _folder, _shipped("valuesets")),
+        plans=read("CDS_PLANS", _folder, shipped("plans")),
+        valuesets=read("CDS_VALUESETS", _folder, shipped("valuesets")),
         time_zone=read("CDS_TIME_ZONE", _time_zone, ZoneInfo(_DEFAULTS["CDS_TIME_ZONE"])),
         business_hours=read("CDS_BUSINESS_HOURS", _business_hours, STANDARD_HOURS),
         default_crd_version=read("CDS_DEFAULT_CRD_VERSION", _crd_version, _DEFAULTS["CDS_DEFAULT_CRD_VERSION"]),
@@ -113,6 +115,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         clients=read("CDS_CLIENTS", _file, None),
         max_body=read("CDS_MAX_BODY", _max_body, int(_DEFAULTS["CDS_MAX_BODY"])),
         database_url=read("CDS_DATABASE_URL", _database_url, _database_url(_DEFAULTS["CDS_DATABASE_URL"])),
+        dtr_client_id=read("CDS_DTR_CLIENT_ID", _client_id, _DEFAULTS["CDS_DTR_CLIENT_ID"]),
         dtr_context_days=read("CDS_DTR_CONTEXT_DAYS", _days, int(_DEFAULTS["CDS_DTR_CONTEXT_DAYS"])),
         record_days=read("CDS_RECORD_DAYS", _some_days, None),
     )
@@ -173,7 +176,7 @@ def _file(text: str) -> Path | None:
     return path
 
 
-def _shipped(name: str) -> Path:
+def shipped(name: str) -> Path:
     """The folder in the installed package, or beside the package in a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "shipped" / name
@@ -205,6 +208,13 @@ def _crd_version(text: str) -> str:
     if version is None:
         raise _Wrong(f"CRD {text!r} is not served", f"write one of {', '.join(one.name for one in VERSIONS)}")
     return version.name
+
+
+def _client_id(text: str) -> str:
+    # RFC 6749, A.1: visible ASCII
+    if not all("\x21" <= one <= "\x7e" for one in text) or len(text) > 256:
+        raise _Wrong(f"{text!r} is not a client id", "write it as the EHR gave it: letters, digits, signs, no spaces")
+    return text
 
 
 def _hook_budget(text: str) -> float:

@@ -14,7 +14,9 @@ from cds_service.crd.clients import Client, Clients
 from cds_service.fhir.addresses import read_base
 from cds_service.fhir.problem import Problem
 
-_MEMBERS = ("id", "fhir", "crdVersion", "cards", "batch")
+_MEMBERS = ("id", "fhir", "crdVersion", "cards", "batch", "dtr")
+_DTR_MEMBERS = ("clientId", "signIn")
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,256}")  # RFC 6749, A.1
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSIONS = {"2.0": "2.0.1", "2.0.1": "2.0.1", "2.1": "2.1", "2.1.0": "2.1", "2.2": "2.2"}
 _MOST_BYTES = 4 << 20
@@ -56,10 +58,7 @@ class _Reading:
         if not isinstance(entry, dict):
             self.fault(path, "not an object", "write one object for each client")
             return Client("", frozenset())
-        for name in sorted(entry.keys() - set(_MEMBERS)):
-            near = difflib.get_close_matches(name, _MEMBERS, n=1)
-            fix = f"did you mean {near[0]}?" if near else f"the members are {', '.join(_MEMBERS)}"
-            self.fault(f"{path}.{name}", "no such member", fix)
+        self.known(entry, _MEMBERS, path)
         batch = entry.get("batch", False)
         if not isinstance(batch, bool):
             self.fault(f"{path}.batch", "not true or false", "write true where the server answers batch Bundles")
@@ -69,7 +68,36 @@ class _Reading:
             crd_version=self.version(entry.get("crdVersion"), f"{path}.crdVersion"),
             cards=dict(self.cards(entry.get("cards", {}), f"{path}.cards")),
             batch=batch is True,
+            dtr_client_id=self.dtr_client_id(entry.get("dtr", {}), f"{path}.dtr"),
+            sign_in_origins=frozenset(self.sign_in(entry.get("dtr", {}), f"{path}.dtr.signIn")),
         )
+
+    def known(self, entry: dict[str, Any], members: tuple[str, ...], path: str) -> None:
+        for name in sorted(entry.keys() - set(members)):
+            near = difflib.get_close_matches(name, members, n=1)
+            fix = f"did you mean {near[0]}?" if near else f"the members are {', '.join(members)}"
+            self.fault(f"{path}.{name}", "no such member", fix)
+
+    def dtr_client_id(self, dtr: Any, path: str) -> str | None:
+        if not isinstance(dtr, dict):
+            self.fault(path, "not an object", 'write how the app is registered, such as {"clientId": "..."}')
+            return None
+        self.known(dtr, _DTR_MEMBERS, path)
+        text = dtr.get("clientId")
+        if text is not None and not (isinstance(text, str) and _CLIENT_ID.fullmatch(text)):
+            self.fault(f"{path}.clientId", "not a client id", "write it as the EHR gave it, without spaces")
+            return None
+        return text
+
+    def sign_in(self, dtr: Any, path: str) -> Iterator[str]:
+        origins = dtr.get("signIn", []) if isinstance(dtr, dict) else []
+        if not isinstance(origins, list):
+            self.fault(path, "no list of origins", 'write the authorization servers: ["https://auth.example.org"]')
+            return
+        for n, text in enumerate(origins):
+            origin = self.origin(text, f"{path}[{n}]")
+            if origin is not None:
+                yield origin
 
     def identity(self, text: Any, path: str) -> str:
         if not isinstance(text, str) or not _ID.fullmatch(text):
@@ -86,17 +114,23 @@ class _Reading:
             return
         for n, text in enumerate(origins):
             here = f"{path}[{n}]"
-            address = read_base(text)
-            if address is None or address.path:
-                # a path would promise that the rest of the server is not called; the port and the host decide that
-                self.fault(here, "not an origin", "write scheme, host and port only: https://ehr.example.org")
-            elif address.scheme != "https" and not address.is_loopback:
-                self.fault(here, "http to another machine", "write https: the token and the chart travel there")
-            elif address.origin in self.origins:
-                self.fault(here, f"{address.origin} is given twice", "name each origin under one client")
-            else:
-                self.origins.add(address.origin)
-                yield address.origin
+            origin = self.origin(text, here)
+            if origin in self.origins:
+                self.fault(here, f"{origin} is given twice", "name each origin under one client")
+            elif origin is not None:
+                self.origins.add(origin)
+                yield origin
+
+    def origin(self, text: Any, here: str) -> str | None:
+        address = read_base(text)
+        if address is None or address.path:
+            # a path would promise that the rest of the server is not called; the port and the host decide that
+            self.fault(here, "not an origin", "write scheme, host and port only: https://ehr.example.org")
+        elif address.scheme != "https" and not address.is_loopback:
+            self.fault(here, "http to another machine", "write https: the token and the chart travel there")
+        else:
+            return address.origin
+        return None
 
     def version(self, text: Any, path: str) -> str | None:
         if text is None:

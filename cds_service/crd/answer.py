@@ -81,6 +81,7 @@ def answer(
     earlier: Mapping[str, Assertion] = _NOTHING_EARLIER,
     keeps_contexts: bool = False,
     stored: Sequence[StoredResponse] | None = NONE_STORED,
+    dtr_launch: str = "",
 ) -> HookResponse | Problem:
     """Answer one call: every order that it is about, under each coverage that it is to be judged by.
 
@@ -88,6 +89,7 @@ def answer(
     `earlier` is what is kept of earlier answers under the assertion ids that the orders bear (see memory.py), `stored`
     the patient's finished questionnaires that were sent here; None where it is not known whether there are any.
     `keeps_contexts`: whether what a questionnaire is to be filled from is kept where one goes out.
+    `dtr_launch` is where our app for questionnaires is launched.
     """
     hook = request.hook
     scope = scope_of(request)
@@ -134,7 +136,7 @@ def answer(
     statements = tuple(statement for statement, _ in said)
     actions = hook.writes and request.configuration.wants("coverage-info")
     manner = Manner(request.crd_version, asks=hook.primary)
-    sent = cards(statements, Showing.of(request, scope.unread), new_id, link)
+    sent = cards(statements, Showing.of(request, scope.unread, dtr_launch), new_id, link)
     # where nothing is written, no id goes out under which it could be found again
     remembered = statements if hook.writes and request.in_earnest else ()
     return HookResponse(

@@ -18,6 +18,7 @@ from cds_service.crd.card_text import (
     summary,
 )
 from cds_service.crd.determination_json import determination_json
+from cds_service.crd.dtr_link import launch_link
 from cds_service.crd.hook_request import Configuration, HookRequest
 from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
@@ -40,7 +41,10 @@ _DISPLAYS = {
     "claim": "Claim",
     "clinical-reminder": "Clinical Reminder",
     "insurance": "Insurance",
+    "dtr-card": "Questions of the payer",
 }
+# CRD starts DTR by coverage-information and has no type for such a card
+_OWN_CARD_TYPES = "https://cds-service.example.org/fhir/CodeSystem/card-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """What cards an answer may hold, and how they are written. `unread` are orders of the call that are not at hand."""
+    """What cards an answer may hold, and how they are written. `unread` are orders of the call that are not at hand;
+    `launch` is where our app for questionnaires is launched, "" where there is none."""
 
     hook: Hook
     version: CrdVersion
     configuration: Configuration
     unread: tuple[str, ...] = ()
+    launch: str = ""
 
     @classmethod
-    def of(cls, request: HookRequest, unread: tuple[str, ...]) -> Showing:
-        return cls(request.hook, request.crd_version, request.configuration, unread)
+    def of(cls, request: HookRequest, unread: tuple[str, ...], launch: str = "") -> Showing:
+        return cls(request.hook, request.crd_version, request.configuration, unread, launch)
 
     def wants(self, card_type: str) -> bool:
         return card_type in self.hook.cards and self.configuration.wants(card_type)
@@ -78,7 +84,7 @@ def cards(
     new_id: Callable[[], str],
     link: Callable[[str], str],
 ) -> tuple[Card, ...]:
-    """The cards of an answer: criteria, suggested changes, suggested orders, notes; not more than wanted.
+    """The cards of an answer: criteria, forms, suggested changes, suggested orders, notes; not more than wanted.
 
     `link` gives the address of our own page of a policy. Source: CDS Hooks 2.0, Card Attributes; CRD 2.2, cards
     page (External Reference, Propose Alternate Request, Identify Additional Orders, Update Coverage, Instructions).
@@ -90,6 +96,8 @@ def cards(
         of_policies = (_criteria_card(group, link) for group in _by_policy_and_coverage(_worth_saying(said, showing)))
         # of several policies the one that asks for something goes first: `max-cards` may leave no room for the others
         found += sorted(of_policies, key=lambda card: card["indicator"] != "warning")
+    if showing.launch and showing.wants("dtr-card"):
+        found += _dtr_cards(said, showing.launch)
     if showing.wants("claim"):
         found += _suggestion_cards(said)
     if showing.wants("insurance"):
@@ -186,6 +194,28 @@ def _card(topic: str, payer_name: str, line: str, text: str, said: Sequence[Said
     )
     card.policies = tuple(dict.fromkeys(one.determination.policy for one in said))
     return card
+
+
+# -- questionnaires ---------------------------------------------------------------------------------------
+
+
+def _dtr_cards(said: Iterable[Said], launch: str) -> Iterator[Card]:
+    """For each order that wants a form, a link into our app, the orders of one policy and coverage on one card.
+
+    An extra for EHRs that start no DTR app of their own: by the guides coverage-information does (CRD, cards page).
+    """
+    wanted = (one for one in said if one.determination.questionnaire is not None and one.determination.doc_needed)
+    for group in _by_policy_and_coverage(wanted):
+        first = group[0].determination
+        orders = joined(item_words(one.determination) for one in group)
+        payer = escaped(first.payer_name)
+        text = f"For: {orders}. What is known is filled in; the answers go into the record and to {payer}."
+        card = _card(
+            "dtr-card", first.payer_name, f"{first.payer_name} has questions: answer them in a form", text, group
+        )
+        card["source"]["topic"]["system"] = _OWN_CARD_TYPES
+        card["links"] = [launch_link(one.statement, one.determination, launch, alone=len(group) == 1) for one in group]
+        yield card
 
 
 # -- suggestions ------------------------------------------------------------------------------------------

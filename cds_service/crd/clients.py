@@ -13,6 +13,8 @@ class Client:
     """One entry of the registry. `cards` are options of discovery by their code: what holds where a call says nothing.
 
     `crd_version` None: the default of the deployment. `batch`: this server answers several reads sent as one Bundle.
+    `dtr_client_id` is how its authorization server knows our app for questionnaires, None: as the deployment says;
+    `sign_in_origins` are that server's, where it is another than the FHIR server.
     """
 
     id: str
@@ -20,6 +22,8 @@ class Client:
     crd_version: str | None = None
     cards: Mapping[str, bool | int] = field(default_factory=dict)
     batch: bool = False
+    dtr_client_id: str | None = None
+    sign_in_origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cds_service.crd.hooks import HOOKS, Hook
-from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, NeedsTypes
+from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, ONLY_IF_ASKED_FOR, NeedsTypes
 from cds_service.crd.templates import templates
 from cds_service.crd.versions import VERSIONS
 
@@ -24,6 +24,11 @@ _CARDS = (
     ("guideline", "Guidelines", "Say which criteria of the payer's policy are met, not met or still open."),
     ("claim", "Claim", "Suggest changes to an order, or further orders, that the payer's policy asks for."),
     ("clinical-reminder", "Clinical Reminders", "Give the notes of the payer's policy that ask no action."),
+    (
+        "dtr-card",
+        "Questions",
+        "Give a link that opens the payer's questions in an app of this service; off unless asked for.",
+    ),
     ("insurance", "Insurance", "Offer to correct a coverage that has ended and is still marked active."),
 )
 _MAX_CARDS = "At most this many cards, the most useful ones."
@@ -55,7 +60,10 @@ def _service(hook: Hook, catalogue: NeedsTypes) -> dict[str, Any]:
         "extension": {
             "davinci-crd.version": [one.name for one in VERSIONS],
             "davinci-crd.configuration-options": [
-                *(_option(code, "boolean", name, description, True) for code, name, description in switches),
+                *(
+                    _option(code, "boolean", name, description, code not in ONLY_IF_ASKED_FOR)
+                    for code, name, description in switches
+                ),
                 _option("max-cards", "integer", "Maximum cards", _MAX_CARDS, DEFAULT_MAX_CARDS),
             ],
         },

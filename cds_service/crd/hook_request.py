@@ -15,7 +15,7 @@ from cds_service.crd.envelope import read_envelope
 from cds_service.crd.hooks import HOOKS, Hook
 from cds_service.crd.looked_up import Given, NextPage, Prefetched, PrefetchState, ReadBack, given_in, resource_type_of
 from cds_service.crd.orders import ORDER_TYPES, DraftOrder, order_fault, patients_of
-from cds_service.crd.prefetch import DEFAULT_MAX_CARDS
+from cds_service.crd.prefetch import DEFAULT_MAX_CARDS, ONLY_IF_ASKED_FOR
 from cds_service.crd.queries import FhirAccess, Reading
 from cds_service.crd.versions import NEWEST, VERSIONS, CrdVersion, version_named
 from cds_service.fhir.addresses import is_token
@@ -25,13 +25,14 @@ from cds_service.fhir.references import own_reference
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the caller wants to see. `off` holds the card types that were switched off."""
+    """What the caller wants to see. `off` holds the card types that were switched off, `on` those switched on."""
 
     off: frozenset[str] = frozenset()
     max_cards: int = DEFAULT_MAX_CARDS
+    on: frozenset[str] = frozenset()
 
     def wants(self, card_type: str) -> bool:
-        return card_type not in self.off
+        return card_type in self.on if card_type in ONLY_IF_ASKED_FOR else card_type not in self.off
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,8 @@ def _configuration(sent: Any, preferred: Mapping[str, bool | int]) -> Configurat
         if whole if code == "max-cards" else isinstance(value, bool):
             chosen[code] = value
     limit = chosen.pop("max-cards", DEFAULT_MAX_CARDS)
-    return Configuration(frozenset(code for code, value in chosen.items() if value is False), limit)
+    off, on = (frozenset(code for code, value in chosen.items() if value is said) for said in (False, True))
+    return Configuration(off, limit, on)
 
 
 # -- the draft -------------------------------------------------------------------------------------------

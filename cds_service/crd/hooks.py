@@ -82,7 +82,7 @@ _ALL = (
         context={"userId": _USER, "patientId": _PATIENT, "encounterId": _MAYBE_ENCOUNTER, "draftOrders": _DRAFT},
         primary=True,
         writes=True,
-        cards=frozenset({"guideline", "claim", "clinical-reminder"}),
+        cards=frozenset({"guideline", "claim", "clinical-reminder", "dtr-card"}),
         title="Prior authorization of orders being signed",
         description=_SAYS,
     ),
@@ -119,7 +119,7 @@ _ALL = (
         },
         primary=True,
         writes=True,
-        cards=frozenset({"guideline", "clinical-reminder"}),
+        cards=frozenset({"guideline", "clinical-reminder", "dtr-card"}),
         title="Prior authorization of orders sent to a performer",
         description=_SAYS,
     ),
@@ -134,7 +134,7 @@ _ALL = (
         },
         primary=True,
         writes=True,
-        cards=frozenset({"guideline", "clinical-reminder", "insurance"}),
+        cards=frozenset({"guideline", "clinical-reminder", "dtr-card", "insurance"}),
         title="Prior authorization of what an appointment is for",
         description=(
             "Says for the order behind each appointment, or for the appointment itself, whether the payer wants prior "

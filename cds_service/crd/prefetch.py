@@ -7,6 +7,8 @@ from typing import Protocol
 
 # How many cards are sent where a call does not say
 DEFAULT_MAX_CARDS = 10
+# Card types that are sent only where a call, or the registry for its client, says so
+ONLY_IF_ASKED_FOR = frozenset({"dtr-card"})
 
 
 class NeedsTypes(Protocol):

@@ -90,6 +90,14 @@ def read_base(text: object) -> Address | None:
     return address._replace(path=address.path.rstrip("/"))
 
 
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def in_query(text: str) -> str:
+    """The text as a value in a query (RFC 3986: all but the unreserved characters escaped)."""
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in text.encode())
+
+
 def is_token(text: object) -> bool:
     """Whether it can stand in an Authorization header as a bearer token (RFC 6750)."""
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None

@@ -49,17 +49,21 @@ def hooks(
     client_of: Callable[[str | None], Client | None],
     memory: Memory,
     keeps_contexts: bool = False,
+    has_dtr_app: bool = False,
 ) -> Blueprint:
     """The hook routes. `services` tells the hook of each service id, as discovery announces them.
 
     `version` is the version of CRD that is answered in where neither the call nor its client says one.
     `keeps_contexts`: whether questionnaires that go out can be filled from what was looked at.
+    `has_dtr_app`: whether our app for questionnaires is at hand, for cards to lead to.
     """
     blueprint = Blueprint("hooks", __name__)
 
+    def base() -> str:
+        return public_url or request.url_root.rstrip("/")
+
     def policy_page(plan: str) -> str:
-        base = public_url or request.url_root.rstrip("/")
-        return f"{base}/fhir/PlanDefinition/{plan}"
+        return f"{base()}/fhir/PlanDefinition/{plan}"
 
     @blueprint.post("/cds-services/<service>")
     def call(service: str) -> Response:
@@ -80,8 +84,9 @@ def hooks(
         earlier = memory.earlier(assertion_ids(held))
         patient = patient_digest(asked.fhir_server, asked.patient_id)
         stored = memory.answered(patient) if catalogue.has_forms else ()
+        launch = f"{base()}/dtr/launch" if has_dtr_app else ""
         response = answer(
-            asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts, stored
+            asked, catalogue, asked_at, new_id, policy_page, business_hours, earlier, keeps_contexts, stored, launch
         )
         if isinstance(response, Problem):
             return refused(response, body, service, asked_at, asked)

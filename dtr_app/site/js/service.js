@@ -1,0 +1,34 @@
+// The calls to the payer's service that this page comes from.
+
+import { issuesOf } from "./package.js";
+
+const BASE = new URL("../", new URL("./", location.href));
+
+/** A call that was refused: the status, and what the service says is to be mended. */
+export class Refused extends Error {
+  constructor(status, issues) {
+    super(issues.join(" ") || `the service answered ${status}`);
+    this.status = status;
+    this.issues = issues;
+  }
+}
+
+async function answered(reply) {
+  const body = await reply.json().catch(() => null);
+  if (!reply.ok) throw new Refused(reply.status, issuesOf(body));
+  return body;
+}
+
+/** How this page is registered at an EHR. Refused where the service does not know the EHR. */
+export async function ehrSettings(iss) {
+  return answered(await fetch(new URL(`dtr/ehr?${new URLSearchParams({ iss })}`, BASE)));
+}
+
+async function posted(path, resource) {
+  const headers = { "Content-Type": "application/fhir+json", Accept: "application/fhir+json" };
+  return answered(await fetch(new URL(path, BASE), { method: "POST", headers, body: JSON.stringify(resource) }));
+}
+
+export const questionnairePackage = (parameters) => posted("fhir/Questionnaire/$questionnaire-package", parameters);
+export const nextQuestion = (response) => posted("fhir/Questionnaire/$next-question", response);
+export const sent = (response) => posted("fhir/QuestionnaireResponse", response);
