@@ -50,6 +50,7 @@ class _Rules:
         self.paths = {item["linkId"]: at(path, item) for path, item, _ in placed(form.resource.get("item", ()))}
         self.codes = choices(policy)
         self.read = questions_read(policy)
+        self.known = {*policy.criteria, *policy.exclusions, *policy.documents}
 
     def check(self) -> None:
         self._identity()
@@ -78,15 +79,17 @@ class _Rules:
             self._criterion_item(item, plan.criteria[name])
         elif name in plan.documents:
             self._document(item)
-        elif name in plan.exclusions and name not in self.read:
-            self._fault(item, "nothing reads an answer to an exclusion", "ask what its condition reads (ask.<name>)")
-        elif suffix in _SUFFIXES and base in self.form.items:
+        elif name in plan.exclusions:
+            self._exclusion(item)
+        elif suffix in _SUFFIXES and (base in self.form.items or base in self.known):
             self._beside(item, base, suffix)
         elif name.startswith("ask.") or name in self.read:
             self._asked(item)
         elif not name.startswith("form."):
-            known = [*plan.criteria, *plan.documents, *self.read]
-            fix = did_you_mean(name, known, "a criterion, a document, one with .found, .file or .help, ask.* or form.*")
+            known = self.known | self.read
+            fix = did_you_mean(
+                name, known, "a criterion, an exclusion, a document, one with .found, .file or .help, ask.* or form.*"
+            )
             self._fault(item, f"'{name}' is nothing of the plan", fix)
 
     def _criterion_item(self, item: FormItem, criterion: Criterion) -> None:
@@ -121,6 +124,12 @@ class _Rules:
         elif item.type != "attachment":
             self._fault(item, f"type '{item.type}'", "a document is attached (attachment), or asked about (choice)")
 
+    def _exclusion(self, item: FormItem) -> None:
+        if item.type == "choice":
+            self._offers(item)
+        else:
+            self._fault(item, f"type '{item.type}'", "ask whether it applies: a choice of yes, no and don't know")
+
     def _asked(self, item: FormItem) -> None:
         if item.link_id not in self.read:
             known = sorted(one for one in self.read if one.startswith("ask."))
@@ -134,7 +143,9 @@ class _Rules:
     def _beside(self, item: FormItem, base: str, suffix: str) -> None:
         if item.type != _SUFFIXES[suffix]:
             self._fault(item, f"type '{item.type}'", f"write '{_SUFFIXES[suffix]}'")
-        owner = self.form.items[base]
+        owner = self.form.items.get(base)
+        if owner is None:
+            return
         if suffix == "help":
             if item.parent != base:
                 self._fault(item, f"help for '{base}' stands elsewhere", f"put it into '{base}'")

@@ -31,6 +31,7 @@ def small_form() -> dict[str, Any]:
     return {
         "resourceType": "Questionnaire",
         "id": "acme-oxygen",
+        "text": {"status": "additional", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><p>Oxygen</p></div>'},
         "url": URL,
         "version": "2024-06-01",
         "name": "AcmeOxygen",
@@ -44,8 +45,10 @@ def small_form() -> dict[str, Any]:
                 "text": "Oxygen at home",
                 "type": "group",
                 "item": [
-                    yes_or_no("acme-oxygen.lung", "Is there a lung disease?", found("acme-oxygen.lung")),
-                    yes_or_no("acme-oxygen.rest", "88 % or lower at rest, on room air?", found("acme-oxygen.rest")),
+                    yes_or_no("acme-oxygen.lung", "Is there a lung disease?"),
+                    found("acme-oxygen.lung"),
+                    yes_or_no("acme-oxygen.rest", "88 % or lower at rest, on room air?"),
+                    found("acme-oxygen.rest"),
                     yes_or_no("acme-oxygen.stable", "Is the patient stable?"),
                     yes_or_no("acme-oxygen.child", "If the patient is a child: is the dose agreed?"),
                 ],

@@ -205,9 +205,7 @@ BESIDE_ITS_PLAN = [
         lambda form: at(form, "acme-oxygen.rest.found").update(type="date"),
         "type 'date'; write 'text'",
     ),
-    broken(
-        "an exclusion", lambda form: root(form).append(item("excl.angina")), "nothing reads an answer to an exclusion"
-    ),
+    broken("an exclusion in words", lambda form: root(form).append(item("excl.angina", "text")), "whether it applies"),
     broken("a question nothing reads", lambda form: root(form).append(item("ask.smoker")), "no expression reads this"),
     broken("a document in words", lambda form: at(form, "doc.report").update(type="text", repeats=None), "is attached"),
     broken("nobody stands for it", lambda form: form["item"].pop(), "nobody stands for the answers"),
