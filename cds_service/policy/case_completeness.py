@@ -80,7 +80,7 @@ def form_gaps(policy: Policy, results: Sequence[CaseResult]) -> list[str]:
         f"{item.link_id}: no case answers '{answer}'"
         for item in policy.form.items.values()
         if not item.link_id.startswith("form.")
-        for answer in (answer_of(choice.code) for choice in item.choices)
+        for answer in (("yes",) if item.type == "attachment" else (answer_of(choice.code) for choice in item.choices))
         if answer != "dont-know" and (item.link_id, answer) not in given
     ]
     if not any(_answers_meet_the_root(result, policy) for result in results):

@@ -32,13 +32,15 @@ def items_of(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from items_of(one)
 
 
-def test_every_plan_with_criteria_has_a_questionnaire() -> None:
+def test_every_plan_names_the_questionnaire_beside_it() -> None:
     named = {
-        path.parent
+        (path.parent, part.get("definitionCanonical"))
         for path in PLANS.rglob("PlanDefinition.json")
-        if any("definitionCanonical" in part for part in read(path)["action"])
+        for part in read(path)["action"]
+        if part["id"] == "criteria"
     }
-    assert {path.parent for path in FORMS} == named and named
+    held = {(path.parent, f"{form['url']}|{form['version']}") for path in FORMS for form in [read(path)]}
+    assert held == named and held
 
 
 @each_form

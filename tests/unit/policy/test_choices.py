@@ -131,7 +131,7 @@ def with_form(policy: Policy) -> Policy:
         "url": "https://acme.example.org/q",
         "version": "1",
         "title": "A",
-        "item": [question(WAY, WAYS, branch, day)],
+        "item": [question(WAY, WAYS, branch, day), {"linkId": "doc.report", "text": "Report", "type": "attachment"}],
     }
     return replace(policy, form=form_of(form))
 
@@ -142,6 +142,12 @@ def faults(policy: Policy, answers: str) -> list[str]:
 
 def test_answers_that_the_form_asks_for_are_none_of_a_case_s_faults(with_form: Policy) -> None:
     assert faults(with_form, f"{{{WAY}: night, {WAY}.night: dont-know}}") == []
+
+
+def test_a_paper_is_attached_or_it_is_not(with_form: Policy) -> None:
+    assert faults(with_form, "{doc.report: yes}") == []
+    (fault,) = faults(with_form, "{doc.report: no}")
+    assert "does not offer 'no' to doc.report" in fault
 
 
 def test_an_answer_to_what_the_form_does_not_ask_is_a_fault_of_the_case(with_form: Policy) -> None:
