@@ -32,6 +32,10 @@ _VALUE = {
     "url": ("valueUri",),
 }
 
+# A response is read no further than this
+MOST_FAULTS = 50
+MOST_ITEMS = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -52,9 +56,12 @@ def read_items(items: Any, form: Form, asked: frozenset[str] | None) -> tuple[di
     `asked`: of an adaptive response the linkIds that were put; what was not put is neither wanted nor does it disable.
     """
     reader = _Reader(form, asked)
-    reader.level(items, "item", None)
-    reader.disabled()
-    reader.required()
+    try:
+        reader.level(items, "item", None)
+        reader.disabled()
+        reader.required()
+    except _Enough:
+        return {}, reader.faults
     return {name: one for name, one in reader.found.items() if one.values}, reader.faults
 
 
@@ -77,15 +84,22 @@ def link_ids(items: Any) -> Iterator[str]:
             waiting.append(one.get("answer"))
 
 
+class _Enough(Exception):
+    """So much is wrong, or so much stands there, that nobody is served by reading on."""
+
+
 class _Reader:
     def __init__(self, form: Form, asked: frozenset[str] | None) -> None:
         self.form = form
         self.asked = asked
         self.found: dict[str, Answered] = {}
         self.faults: list[Problem] = []
+        self.items = 0
 
     def fault(self, where: str, what: str, fix: str, code: str = "invalid") -> None:
         self.faults.append(Problem("invalid", where, what, fix, code))
+        if len(self.faults) >= MOST_FAULTS:
+            raise _Enough
 
     # -- one item after the other
 
@@ -99,6 +113,10 @@ class _Reader:
             self.item(item, f"{where}[{n}]", parent)
 
     def item(self, item: Any, where: str, parent: str | None) -> None:
+        self.items += 1
+        if self.items > MOST_ITEMS:
+            self.faults.append(Problem("invalid", where, f"more than {MOST_ITEMS} items", "send each once", "too-long"))
+            raise _Enough
         link = item.get("linkId") if isinstance(item, Mapping) else None
         if not isinstance(link, str) or not link:
             self.fault(where, "has no linkId", "send each item with the linkId of the questionnaire", "required")
@@ -106,7 +124,8 @@ class _Reader:
         where = f"{where} (linkId '{link}')" if link.isprintable() and len(link) <= 200 else where
         known = self.form.items.get(link)
         if known is None:
-            fix = did_you_mean(link, self.form.items, f"take the linkIds of {self.form.canonical}")
+            known_ids = self.form.items if len(link) <= 200 else ()
+            fix = did_you_mean(link, known_ids, f"take the linkIds of {self.form.canonical}")
             self.fault(where, "this questionnaire has no such item", fix, "not-found")
             return
         if self.asked is None and known.parent != parent:

@@ -11,6 +11,7 @@ import pytest
 
 from cds_service.settings import SETTINGS
 from tests.live_server import ROOT, run
+from tests.questionnaire_answers import completed
 
 GOLDEN = str(Path(ROOT) / "tests" / "conversations" / "home-oxygen-order-sign" / "request.json")
 
@@ -176,6 +177,20 @@ def test_explain_gives_the_determinations_of_the_cards_as_json() -> None:
     [determination] = json.loads(told.stdout)
     assert determination["onDate"] == "2026-11-21"
     assert determination["criteria"]
+
+
+def test_explain_reads_the_finished_questionnaires_of_a_call(tmp_path: Path) -> None:
+    call = json.loads(Path(GOLDEN).read_text(encoding="utf-8"))
+    form = json.loads(Path("plans/masshealth/home-oxygen/2024-06-01/Questionnaire.json").read_text(encoding="utf-8"))
+    answers = completed(form, "Patient/p1", "2026-11-20", {"ask.skilled-nursing-facility": "N"}, id="r1")
+    entries = [{"resource": answers}]
+    call["prefetch"]["questionnaireResponses"] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps(call), encoding="utf-8")
+    told = run("explain", str(request), "--at", "2026-11-21T12:00:00-05:00")
+    assert "on record: answered yes on 2026-11-20 (QuestionnaireResponse/r1)" in told.stdout
+    [determination] = json.loads(run("explain", str(request), "--at", "2026-11-21T12:00", "--json").stdout)
+    assert determination["criteria"][0]["status"] == "met"
 
 
 def test_an_instant_without_an_offset_is_meant_in_the_zone_of_the_service(tmp_path: Path) -> None:

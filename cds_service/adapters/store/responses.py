@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store.tables import responses
@@ -55,10 +55,6 @@ def of_patient(connection: Connection, patient: str) -> tuple[StoredResponse, ..
     cursor = connection.connection.cursor()
     cursor.execute(_OF_PATIENT, (patient,))
     return tuple(StoredResponse(row[0], orjson.loads(row[1]), row[2], row[3]) for row in cursor.fetchall())
-
-
-def forget(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(responses).where(responses.c.received_at < before))
 
 
 def _held(connection: Connection, new: ToStore, named: bool) -> ToStore | None:

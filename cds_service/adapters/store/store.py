@@ -210,10 +210,6 @@ class Store:
         except FAULTS as fault:
             raise StoreAway(in_words(fault)) from None
 
-    def forget_responses(self, before: datetime) -> None:
-        """Let go of what was received before. Raises StoreAway."""
-        self._write_or_say(lambda connection: kept_responses.forget(connection, _utc(before)))
-
     # -- for feedback -----------------------------------------------------------------------------------
 
     def keep_feedback(self, given: Sequence[Feedback], service: str, moment: datetime) -> None:

@@ -22,6 +22,7 @@ from cds_service.adapters.store.waiting import Entry, Waiting
 from cds_service.crd.call_record import CallRecord
 from cds_service.crd.feedback import Feedback
 from cds_service.crd.memory import Assertion, Decision, Kept, SentCard
+from cds_service.crd.received import ToStore, fate_of
 from cds_service.policy.context import Context
 from tests.live_server import LiveServer, run
 
@@ -102,9 +103,12 @@ def test_records_go_after_their_days_where_a_deployment_says_so(path: Path) -> N
         remember(store, number, days)
         received = NOW - timedelta(days=days)
         store.keep_feedback([Feedback(uuid(number), "accepted", NOW, (uuid(9),))], "order-sign-crd", received)
-    records = ("decisions", "calls", "feedback", "cards", "assertions")
+        finished = ToStore(f"r{number}", "digest", "q|1", "completed", "2026-11-01", None, None, "d" * 64, b"{}")
+        store.keep_response(finished, True, received, fate_of)
+    records = ("decisions", "responses", "calls", "feedback", "cards", "assertions")
     assert store.prune(NOW) == {"contexts": 2, **dict.fromkeys(records, 1)}
-    assert counts(path) == {"contexts": 0, **dict.fromkeys(records, 1)}
+    assert counts(path) == {"contexts": 0, **{one: 1 for one in TABLES if one != "contexts"}}
+    assert [one.id for one in store.answered("digest") or ()] == ["r2"]
     assert store.prune(NOW) == {"contexts": 0, **dict.fromkeys(records, 0)}
     store.close()
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cds_service.fhir.problem import Problem
 from cds_service.policy.model import Answer
+from cds_service.policy.response_items import MOST_FAULTS
 from cds_service.policy.responses import Response, read_response
 from tests.unit.policy.small_form import (
     DONT_KNOW,
@@ -205,3 +209,41 @@ def test_an_adaptive_response_is_held_against_what_it_was_asked() -> None:
     assert set(found.answers) == {"acme-oxygen.child"}
     lost = response(item("acme-oxygen.child", YES), questionnaire="#nowhere", contained=[contained])
     assert "questionnaire" in {one.where for one in faults(lost)}
+
+
+def test_a_response_is_read_no_further_than_serves_anybody() -> None:
+    wrong = [item(f"acme-oxygen.stables{number}", YES) for number in range(100_000)]
+    assert len(faults(response(*wrong))) == MOST_FAULTS
+    empty = [{"linkId": "doc.report"}] * 100_000
+    assert [one.code for one in faults(response(LUNG, *empty))] == ["too-long"]
+
+
+JUNK = st.sampled_from(
+    [None, True, 0, -1, 1e308, "", "Y", "\x00", [], {}, [[]], [None], {"linkId": 7}, {"valueCoding": 7}]
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> dict[str, Any]:
+    """A sound response with something else in a few places."""
+    found = response(LUNG, item("acme-oxygen.rest", {**YES, "item": [item("acme-oxygen.rest.found", YES)]}))
+    found["extension"] = about("DeviceRequest/o1", "Coverage/c1")
+    found = copy.deepcopy(found)
+    for _ in range(draw(st.integers(1, 3))):
+        node: Any = found
+        while isinstance(node, dict | list) and node:
+            key = draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
+            inner = node[key]
+            if not isinstance(inner, dict | list) or not inner or draw(st.booleans()):
+                node[key] = copy.deepcopy(draw(JUNK))
+                break
+            node = inner
+    return found
+
+
+@given(mutated())
+def test_whatever_is_sent_is_a_response_or_a_list_of_faults(resource: dict[str, Any]) -> None:
+    before = copy.deepcopy(resource)
+    found = read(resource)
+    assert isinstance(found, Response) or (found and all(isinstance(one, Problem) for one in found))
+    assert resource == before
