@@ -29,12 +29,13 @@ class AdaptiveManner:
     name: str
     enable_when: bool  # items may hang on earlier answers (2.2)
     url_to_type: bool  # the client appends only /$next-question to the address in the form (2.0.1)
+    information: bool  # a completed response may bear coverage-information (from 2.1)
 
 
 MANNERS = {
-    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True),
-    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False),
-    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False),
+    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True, information=False),
+    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False, information=True),
+    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False, information=True),
 }
 
 
@@ -116,33 +117,31 @@ def _part(
         if beside_put or known.link_id in put:
             yield from _display(item, known, put, manner, answered)
         return
-    is_put = known.link_id in put or (beside_put and goes_along(known, form))
+    # what was found, a file: it comes with its question, and hangs on what that hangs on
+    asked = put.get(companion_of(known, form) or known.link_id)
+    is_put = asked is not None and known.type != "group"
     below = [
         one
         for child in item.get("item", ())
         for one in _part(child, form, put, manner, answered, is_put or known.type == "group")
     ]
-    if is_put and known.type != "group":
-        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
-        found |= _hanging(put.get(known.link_id, Put()), put, manner)
-        yield (found | {"item": [one for one, _ in below]} if below else found), True
-    elif not any(asks for _, asks in below):
+    asks = is_put or any(one for _, one in below)
+    if not asks:
         return
-    elif known.type == "group":
-        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
-        yield found | {"item": [one for one, _ in below]}, True
-    else:
+    if known.type != "group" and not is_put:
         yield from (one for one in below if one[1])
+        return
+    found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
+    if asked is not None and is_put:
+        found |= _hanging(asked, put, manner)
+    yield (found | {"item": [one for one, _ in below]} if below else found), True
 
 
-def goes_along(item: FormItem, form: Form) -> bool:
-    """Whether an item comes with the question that it stands in: what was found, a file; not a question of its own."""
-    return (
-        item.parent is not None
-        and form.items[item.parent].asks
-        and item.link_id.startswith(f"{item.parent}.")
-        and (item.type not in ("choice", "group"))
-    )
+def companion_of(item: FormItem, form: Form) -> str | None:
+    """The question that an item goes with: `<question>.found`, `<question>.file`. No question of its own."""
+    owner = form.items.get(item.link_id.rpartition(".")[0])
+    goes_along = item.asks and item.type != "choice" and owner is not None and owner.type == "choice"
+    return owner.link_id if goes_along and owner is not None else None
 
 
 def _display(
@@ -197,7 +196,7 @@ def put_before(questionnaire: Mapping[str, Any], form: Form) -> tuple[dict[str, 
         known = form.items.get(link) if isinstance(link, str) else None
         if known is None:
             unknown.append(str(link)[:200])
-        elif known.asks and not goes_along(known, form):
+        elif known.asks and companion_of(known, form) is None:
             found[known.link_id] = Put(tuple(_gates_in(item, form)), item.get("enableBehavior") == "any")
         elif known.type == "display" and known.link_id.startswith("form."):
             found[known.link_id] = Put()
