@@ -47,7 +47,7 @@ class Put:
     any_of: bool = False
 
 
-def adaptive_shell(form: Form, base_url: str, manner: AdaptiveManner, context: str | None = None) -> dict[str, Any]:
+def adaptive_shell(form: Form, base_url: str, version: str, context: str | None = None) -> dict[str, Any]:
     """The form as a package gives it to a client that is to ask for its questions one by one: without items.
 
     It goes by the form's own canonical, for that is what coverage-information names. `context`: the assertion id, so
@@ -58,6 +58,7 @@ def adaptive_shell(form: Form, base_url: str, manner: AdaptiveManner, context: s
     shell |= {name: resource[name] for name in ("id", "meta", "language") if name in resource}
     shell |= {name: resource[name] for name in _KEPT_BY_SHELL if name in resource}
     shell["meta"] = {"profile": [f"{_PROFILE}-search"]}
+    manner = manner_named(version) or MANNERS["2.2"]
     shell["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
     return shell
 
@@ -227,18 +228,20 @@ def _gates_in(item: Mapping[str, Any], form: Form) -> Iterator[EnabledBy]:
 def manner_of(document: Mapping[str, Any], named: str | None, default: AdaptiveManner) -> AdaptiveManner | Problem:
     """The version of DTR that a call is written in: `named` by the caller, else the one that its form was sent in."""
     if named is not None:
-        found = _manner_named(named)
+        found = manner_named(named)
         fix = f"write one of {', '.join(MANNERS)}"
         return found or Problem("not-supported", "dtr-version", "is not served here", fix)
     for profile in _profiles(document):
-        found = _manner_named(profile.partition("|")[2])
+        found = manner_named(profile.partition("|")[2])
         if found is not None:
             return found
     return next((MANNERS["2.0.1"] for url in _adaptive_urls(document) if url.endswith("/Questionnaire")), default)
 
 
-def _manner_named(version: str) -> AdaptiveManner | None:
-    return next((one for name, one in MANNERS.items() if f"{version}.".startswith(f"{name[:3]}.")), None)
+def manner_named(version: str) -> AdaptiveManner | None:
+    """By a version with or without its patch number, also as a dialect names it (`inferno-2.0.1`)."""
+    number = version.rpartition("-")[2]
+    return next((one for name, one in MANNERS.items() if f"{number}.".startswith(f"{name[:3]}.")), None)
 
 
 def _profiles(node: Any) -> Iterator[str]:

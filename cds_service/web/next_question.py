@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from cds_service.crd.context_information import information_of
 from cds_service.crd.versions import NEWEST, version_named
-from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_of
+from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_named, manner_of
 from cds_service.dtr.next_question import (
     Asked,
     Reply,
@@ -124,4 +124,4 @@ def _sent(reply: Reply, document: Mapping[str, Any]) -> Response:
 
 def default_manner(crd_version: str) -> AdaptiveManner:
     """The version of DTR that goes with a version of CRD."""
-    return MANNERS.get(crd_version) or MANNERS["2.0.1" if crd_version.startswith("2.0") else "2.2"]
+    return manner_named(crd_version) or MANNERS["2.2"]
