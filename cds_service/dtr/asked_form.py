@@ -16,7 +16,6 @@ from cds_service.policy.form import Choice, EnabledBy, Form, FormItem, form_of
 
 ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive"
 _PROFILE = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-questionnaire-adapt"
-_DERIVATION = "http://hl7.org/fhir/StructureDefinition/questionnaire-derivationType"
 # of the form: what a questionnaire without questions, or with a part of them, still says
 _KEPT = ("text", "name", "title", "status", "experimental", "subjectType", "date", "publisher", "effectivePeriod")
 _KEPT_BY_SHELL = ("url", "version", *_KEPT, "description", "approvalDate", "lastReviewDate", "copyright")
@@ -83,14 +82,12 @@ def contained(
     """The contained Questionnaire. `put`: what is asked, without the groups around and the help beside it; `answered`:
     the codes of the answers so far, by linkId."""
     resource = form.resource
-    derivation = {"coding": [{"system": "http://hl7.org/fhir/questionnaire-derivationType", "code": "compliesWith"}]}
     found: dict[str, Any] = {"resourceType": "Questionnaire", "id": identity}
     found["meta"] = {"profile": [_PROFILE]}
     found |= {name: resource[name] for name in _KEPT if name in resource}
     found["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
     found["version"] = form.version
     found["derivedFrom"] = [form.canonical]
-    found["_derivedFrom"] = [{"extension": [{"url": _DERIVATION, "valueCodeableConcept": derivation}]}]
     items = [item for one in resource.get("item", ()) for item, _ in _part(one, form, put, manner, answered, False)]
     if items:
         found["item"] = items
