@@ -37,11 +37,14 @@ from cds_service.settings import Settings, shipped
 from cds_service.web.definitions import definitions
 from cds_service.web.discovery import discovery
 from cds_service.web.dtr_app import dtr_app
+from cds_service.web.expand import expand
 from cds_service.web.feedback import feedback
 from cds_service.web.health import health
 from cds_service.web.hooks import hooks
+from cds_service.web.metadata import metadata
 from cds_service.web.next_question import default_manner, next_question
 from cds_service.web.problems import refuse_in_one_shape
+from cds_service.web.questionnaire_errors import questionnaire_errors
 from cds_service.web.read_back import ReadBack
 from cds_service.web.responses import responses
 
@@ -166,7 +169,7 @@ def create_app(
     app.register_blueprint(
         next_question(
             policies.catalogue,
-            _contexts(store, settings.dtr_context_days),
+            keeps.contexts,
             now,
             settings.business_hours,
             settings.public_url,
@@ -175,7 +178,14 @@ def create_app(
         )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)
-    app.register_blueprint(definitions(held, lambda: now().date()))
+    app.register_blueprint(definitions(held, lambda: now().date(), settings.public_url))
+    value_sets = [one for one in policies.catalogue.resources if one["resourceType"] == "ValueSet"]
+    app.register_blueprint(expand(value_sets, now, ids, settings.max_body))
+    forms = [one.form for one in policies.catalogue.policies if one.form is not None]
+    canonicals = frozenset(name for form in forms for name in (form.url, form.canonical))
+    app.register_blueprint(questionnaire_errors(canonicals, settings.max_body))
+    routes = frozenset(rule.rule for rule in app.url_map.iter_rules())
+    app.register_blueprint(metadata(now(), version("cds-service"), settings.public_url, routes))
     return app
 
 
@@ -205,18 +215,6 @@ class _Responses:
             return self.store.responses(patient)
         except StoreAway as away:
             return str(away)
-
-
-def _contexts(store: Store, days: int) -> Callable[[str, datetime], Sequence[Context] | str]:
-    """What is kept under an assertion id and not older than `days`, or why it cannot be read."""
-
-    def read(identity: str, moment: datetime) -> Sequence[Context] | str:
-        try:
-            return store.contexts(identity, moment - timedelta(days=days))
-        except StoreAway as away:
-            return str(away)
-
-    return read
 
 
 def _client_id_at(settings: Settings, clients: Clients) -> Callable[[str], str | None]:

@@ -51,10 +51,11 @@ class Inquiry:
         self._bare = bare
         self.form = form
         self._judged: dict[tuple[tuple[str, str], ...], Judged | None] = {}
+        judged_by = policy.criteria.keys() | policy.exclusions.keys()
         self._questions = {
             name: item
             for name, item in form.items.items()
-            if item.type == "choice" and item.choices and (name in policy.criteria or name.startswith("ask."))
+            if item.type == "choice" and item.choices and (name in judged_by or name.startswith("ask."))
         }
         self._places = {name: place for place, name in enumerate(form.items)}
         self._gates = {name: tuple(_gates(form, item)) for name, item in self._questions.items()}

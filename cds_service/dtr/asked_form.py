@@ -16,7 +16,6 @@ from cds_service.policy.form import Choice, EnabledBy, Form, FormItem, form_of
 
 ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive"
 _PROFILE = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-questionnaire-adapt"
-_DERIVATION = "http://hl7.org/fhir/StructureDefinition/questionnaire-derivationType"
 # of the form: what a questionnaire without questions, or with a part of them, still says
 _KEPT = ("text", "name", "title", "status", "experimental", "subjectType", "date", "publisher", "effectivePeriod")
 _KEPT_BY_SHELL = ("url", "version", *_KEPT, "description", "approvalDate", "lastReviewDate", "copyright")
@@ -29,12 +28,13 @@ class AdaptiveManner:
     name: str
     enable_when: bool  # items may hang on earlier answers (2.2)
     url_to_type: bool  # the client appends only /$next-question to the address in the form (2.0.1)
+    information: bool  # a completed response may bear coverage-information (from 2.1)
 
 
 MANNERS = {
-    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True),
-    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False),
-    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False),
+    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True, information=False),
+    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False, information=True),
+    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False, information=True),
 }
 
 
@@ -46,7 +46,7 @@ class Put:
     any_of: bool = False
 
 
-def adaptive_shell(form: Form, base_url: str, manner: AdaptiveManner, context: str | None = None) -> dict[str, Any]:
+def adaptive_shell(form: Form, base_url: str, version: str, context: str | None = None) -> dict[str, Any]:
     """The form as a package gives it to a client that is to ask for its questions one by one: without items.
 
     It goes by the form's own canonical, for that is what coverage-information names. `context`: the assertion id, so
@@ -57,6 +57,7 @@ def adaptive_shell(form: Form, base_url: str, manner: AdaptiveManner, context: s
     shell |= {name: resource[name] for name in ("id", "meta", "language") if name in resource}
     shell |= {name: resource[name] for name in _KEPT_BY_SHELL if name in resource}
     shell["meta"] = {"profile": [f"{_PROFILE}-search"]}
+    manner = manner_named(version) or MANNERS["2.2"]
     shell["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
     return shell
 
@@ -81,14 +82,12 @@ def contained(
     """The contained Questionnaire. `put`: what is asked, without the groups around and the help beside it; `answered`:
     the codes of the answers so far, by linkId."""
     resource = form.resource
-    derivation = {"coding": [{"system": "http://hl7.org/fhir/questionnaire-derivationType", "code": "compliesWith"}]}
     found: dict[str, Any] = {"resourceType": "Questionnaire", "id": identity}
     found["meta"] = {"profile": [_PROFILE]}
     found |= {name: resource[name] for name in _KEPT if name in resource}
     found["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
     found["version"] = form.version
     found["derivedFrom"] = [form.canonical]
-    found["_derivedFrom"] = [{"extension": [{"url": _DERIVATION, "valueCodeableConcept": derivation}]}]
     items = [item for one in resource.get("item", ()) for item, _ in _part(one, form, put, manner, answered, False)]
     if items:
         found["item"] = items
@@ -116,33 +115,31 @@ def _part(
         if beside_put or known.link_id in put:
             yield from _display(item, known, put, manner, answered)
         return
-    is_put = known.link_id in put or (beside_put and goes_along(known, form))
+    # what was found, a file: it comes with its question, and hangs on what that hangs on
+    asked = put.get(companion_of(known, form) or known.link_id)
+    is_put = asked is not None and known.type != "group"
     below = [
         one
         for child in item.get("item", ())
         for one in _part(child, form, put, manner, answered, is_put or known.type == "group")
     ]
-    if is_put and known.type != "group":
-        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
-        found |= _hanging(put.get(known.link_id, Put()), put, manner)
-        yield (found | {"item": [one for one, _ in below]} if below else found), True
-    elif not any(asks for _, asks in below):
+    asks = is_put or any(one for _, one in below)
+    if not asks:
         return
-    elif known.type == "group":
-        found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
-        yield found | {"item": [one for one, _ in below]}, True
-    else:
+    if known.type != "group" and not is_put:
         yield from (one for one in below if one[1])
+        return
+    found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
+    if asked is not None and is_put:
+        found |= _hanging(asked, put, manner)
+    yield (found | {"item": [one for one, _ in below]} if below else found), True
 
 
-def goes_along(item: FormItem, form: Form) -> bool:
-    """Whether an item comes with the question that it stands in: what was found, a file; not a question of its own."""
-    return (
-        item.parent is not None
-        and form.items[item.parent].asks
-        and item.link_id.startswith(f"{item.parent}.")
-        and (item.type not in ("choice", "group"))
-    )
+def companion_of(item: FormItem, form: Form) -> str | None:
+    """The question that an item goes with: `<question>.found`, `<question>.file`. No question of its own."""
+    owner = form.items.get(item.link_id.rpartition(".")[0])
+    goes_along = item.asks and item.type != "choice" and owner is not None and owner.type == "choice"
+    return owner.link_id if goes_along and owner is not None else None
 
 
 def _display(
@@ -197,7 +194,7 @@ def put_before(questionnaire: Mapping[str, Any], form: Form) -> tuple[dict[str, 
         known = form.items.get(link) if isinstance(link, str) else None
         if known is None:
             unknown.append(str(link)[:200])
-        elif known.asks and not goes_along(known, form):
+        elif known.asks and companion_of(known, form) is None:
             found[known.link_id] = Put(tuple(_gates_in(item, form)), item.get("enableBehavior") == "any")
         elif known.type == "display" and known.link_id.startswith("form."):
             found[known.link_id] = Put()
@@ -228,18 +225,20 @@ def _gates_in(item: Mapping[str, Any], form: Form) -> Iterator[EnabledBy]:
 def manner_of(document: Mapping[str, Any], named: str | None, default: AdaptiveManner) -> AdaptiveManner | Problem:
     """The version of DTR that a call is written in: `named` by the caller, else the one that its form was sent in."""
     if named is not None:
-        found = _manner_named(named)
+        found = manner_named(named)
         fix = f"write one of {', '.join(MANNERS)}"
         return found or Problem("not-supported", "dtr-version", "is not served here", fix)
     for profile in _profiles(document):
-        found = _manner_named(profile.partition("|")[2])
+        found = manner_named(profile.partition("|")[2])
         if found is not None:
             return found
     return next((MANNERS["2.0.1"] for url in _adaptive_urls(document) if url.endswith("/Questionnaire")), default)
 
 
-def _manner_named(version: str) -> AdaptiveManner | None:
-    return next((one for name, one in MANNERS.items() if f"{version}.".startswith(f"{name[:3]}.")), None)
+def manner_named(version: str) -> AdaptiveManner | None:
+    """By a version with or without its patch number, also as a dialect names it (`inferno-2.0.1`)."""
+    number = version.rpartition("-")[2]
+    return next((one for name, one in MANNERS.items() if f"{number}.".startswith(f"{name[:3]}.")), None)
 
 
 def _profiles(node: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from cds_service.dtr.adaptive import Inquiry, Question, value_of
+from cds_service.dtr.adaptive import Inquiry, Question
 from cds_service.dtr.asked_form import AdaptiveManner, Put, contained, part_of, put_before
 from cds_service.fhir.dates import parse_date
 from cds_service.fhir.problem import Problem
@@ -20,12 +20,12 @@ from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, reference_key
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.context import Context
-from cds_service.policy.form import EnabledBy, Form
+from cds_service.policy.form import EnabledBy, Form, FormItem
 from cds_service.policy.model import Answer, Determination, Situation
 from cds_service.policy.order_line import read_order_line
 from cds_service.policy.plan import Policy
 from cds_service.policy.response_items import Answered, read_items
-from cds_service.policy.responses import context_of, questionnaire_named
+from cds_service.policy.responses import answer_value, context_of, questionnaire_named
 
 # 2.0.1 (SDC), 2.1 (two spellings) and 2.2 name the one parameter in their own ways
 PARAMETERS = ("questionnaire-response", "questionnaire-response-in", "in")
@@ -40,7 +40,7 @@ class Asked:
     policy: Policy
     form: Form
     put: Mapping[str, Put]
-    answers: Mapping[str, Answer]  # of questions that policies read
+    answers: Mapping[str, Answer]
     codes: Mapping[str, str]  # of every choice that was answered
     passed: frozenset[str]  # put, and left empty
     context: str | None  # the assertion id that the response bears
@@ -95,7 +95,8 @@ def read_asked(response: Mapping[str, Any], catalogue: Catalogue) -> Asked | lis
     if faults:
         return faults
     codes = dict(_codes(answered))
-    answers = {name: Answer(value_of(code)) for name, code in codes.items() if _is_read(name, policy)}
+    values = {name: answer_value(one) for name, one in answered.items() if not name.startswith("form.")}
+    answers = {name: Answer(value) for name, value in values.items() if value is not None}
     return Asked(
         response=response,
         policy=policy,
@@ -148,10 +149,6 @@ def _codes(answered: Mapping[str, Answered]) -> Iterator[tuple[str, str]]:
     for name, one in answered.items():
         if len(one.values) == 1 and one.values[0][0] == "valueCoding":
             yield name, str(one.values[0][1]["code"])
-
-
-def _is_read(name: str, policy: Policy) -> bool:
-    return name in policy.criteria or name.startswith("ask.")
 
 
 def _left_empty(part: Form, put: Mapping[str, Put], codes: Mapping[str, str]) -> Iterator[str]:
@@ -223,14 +220,21 @@ def _at_last(asked: Asked, determination: Determination | None, bare: bool) -> I
         for one in (determination.documents if determination is not None else ())
         if one.counts and one.status not in ("on-file", "not-applicable")
     }
-    documents = asked.policy.documents
+    papers = asked.policy.documents if bare else lacking
     for name, item in asked.form.items.items():
         if name.startswith("form."):
             above = asked.form.items.get(item.parent) if item.parent is not None else None
-            if item.asks or above is None or above.link_id.startswith("form."):
-                yield name
-        elif item.asks and any(name == one or name.startswith(f"{one}.") for one in (documents if bare else lacking)):
+            wanted = item.asks or above is None or above.link_id.startswith("form.")
+        else:
+            wanted = item.asks and any(name == one or name.startswith(f"{one}.") for one in papers)
+        if wanted and item.type != "group" and not _answered_otherwise(item, asked.codes):
             yield name
+
+
+def _answered_otherwise(item: FormItem, codes: Mapping[str, str]) -> bool:
+    """Whether what an item hangs on was answered, and so that it is not wanted."""
+    held = [codes[one.question] == one.answer.code for one in item.enabled_by if one.question in codes]
+    return bool(held) and not any(held)
 
 
 def _response(
@@ -251,6 +255,12 @@ def _response(
 
 def _fault(where: str, what: str, fix: str, code: str | None = None) -> Problem:
     return Problem("invalid", where, what, fix, code)
+
+
+def with_information(reply: Reply, information: Mapping[str, Any]) -> Reply:
+    """The response with what its answers come to (spec-33); what it bore of an earlier run is replaced (spec-45)."""
+    others = [one for one in objects_in(reply.response.get("extension")) if one.get("url") != information["url"]]
+    return replace(reply, response={**reply.response, "extension": [*others, information]})
 
 
 # -- whose it is

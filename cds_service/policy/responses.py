@@ -101,7 +101,7 @@ def read_response(
     answers = {
         name: Answer(value, moment, reference)
         for name, one in answered.items()
-        if (value := _value(one)) is not None and not name.startswith("form.")
+        if (value := answer_value(one)) is not None and not name.startswith("form.")
     }
     named = frozenset(_named(resource, base))
     return Response(
@@ -235,7 +235,7 @@ def _contained(resource: Mapping[str, Any], reference: str) -> Mapping[str, Any]
 # -- the answers
 
 
-def _value(one: Answered) -> str | None:
+def answer_value(one: Answered) -> str | None:
     """What is read of an item: yes, no, dont-know, or the code of a choice; of a document that it is attached.
 
     Texts are kept, not judged.

@@ -10,8 +10,19 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_of
-from cds_service.dtr.next_question import Asked, Reply, go_on, out_parameter, read_asked, response_in, whose_fault
+from cds_service.crd.context_information import information_of
+from cds_service.crd.versions import NEWEST, version_named
+from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_named, manner_of
+from cds_service.dtr.next_question import (
+    Asked,
+    Reply,
+    go_on,
+    out_parameter,
+    read_asked,
+    response_in,
+    whose_fault,
+    with_information,
+)
 from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
@@ -82,7 +93,14 @@ def next_question(
         situation = situation_from(
             kept.situation, asked.policy, asked_at=moment, business_hours=business_hours, answers={}
         )
-        return go_on(asked, situation, moment, chosen, base)
+        reply = go_on(asked, situation, moment, chosen, base)
+        # DTR, spec-43: where CRD was asked before, and could not tell without the answers. Another policy under the
+        # same assertion id would be overwritten by what this one alone says.
+        version = version_named(chosen.name)
+        if reply.done and reply.determination is not None and asked.answers and len(held) == 1 and chosen.information:
+            said = information_of(kept, situation, reply.determination, moment.date(), version or NEWEST)
+            return with_information(reply, said)
+        return reply
 
     for n, path in enumerate(_PATHS):
         blueprint.add_url_rule(path, f"next_question_{n}", call, methods=["POST"])
@@ -106,4 +124,4 @@ def _sent(reply: Reply, document: Mapping[str, Any]) -> Response:
 
 def default_manner(crd_version: str) -> AdaptiveManner:
     """The version of DTR that goes with a version of CRD."""
-    return MANNERS.get(crd_version) or MANNERS["2.0.1" if crd_version.startswith("2.0") else "2.2"]
+    return manner_named(crd_version) or MANNERS["2.2"]

@@ -27,9 +27,10 @@ the tests and prints this table with their results; a test fails where this page
 that is not tested says why, and what is missing.
 
 Ids such as `dev-3` are those of the list of requirements that CRD 2.2 publishes, `crd-ci-q1` those of its invariants,
-`crd_...` those of Inferno's tests; a rule that has no id is named after where it stands (`cds-hooks/...`). CRD: the
-versions of the guide that say so. **departs**: we do otherwise on purpose. **not applicable**: a permission, or nothing
-of it can be asked of this server. **not yet**: it binds us, and is not built or not tested.
+`crd_...` those of Inferno's tests, `dtr/spec-17` those of DTR; a rule that has no id is named after where it stands
+(`cds-hooks/...`). CRD: the versions of the guide that say so; of DTR those of the same number. **departs**: we do
+otherwise on purpose. **not applicable**: a permission, or nothing of it can be asked of this server. **not yet**: it
+binds us, and is not built or not tested.
 
 """
 
