@@ -218,7 +218,7 @@ const versionOf = (saved) => (saved.meta?.versionId ? { versionId: saved.meta.ve
 /** The payer's answer; `{unsent}` where it could not be reached; null where it refused, which is then said. */
 async function toPayer(response) {
   try {
-    return determinationIn(await sent(response));
+    return determinationIn(await sent(response, at.context));
   } catch (fault) {
     if (fault instanceof Refused && fault.status < 500) {
       refused("The payer cannot take these answers yet. They are saved as a draft.", fault.issues.map(placed));

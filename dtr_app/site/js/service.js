@@ -31,4 +31,7 @@ async function posted(path, resource) {
 
 export const questionnairePackage = (parameters) => posted("fhir/Questionnaire/$questionnaire-package", parameters);
 export const nextQuestion = (response) => posted("fhir/Questionnaire/$next-question", response);
-export const sent = (response) => posted("fhir/QuestionnaireResponse", response);
+/** `context` is the id of the payer's assertion that the response belongs to, where it is known. */
+export function sent(response, context) {
+  return posted(`fhir/QuestionnaireResponse${context ? `?${new URLSearchParams({ context })}` : ""}`, response);
+}
