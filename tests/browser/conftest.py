@@ -77,18 +77,25 @@ def ehr_with(payer: str) -> Iterator[Callable[[list[dict[str, Any]]], SmartEhr]]
         yield lambda resources: stack.enter_context(smart_ehr(payer, resources))
 
 
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page as wide as a phone. Whatever the page complains of in its console fails the test."""
+@pytest.fixture(scope="session")
+def profile(browser: Any) -> Iterator[Any]:
+    """One browser profile for all tests: what the pages load is loaded once. A page's session is its own."""
     context = browser.new_context(viewport=PHONE)
     context.set_default_timeout(20_000)
-    opened = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(profile: Any) -> Iterator[Any]:
+    """A page as wide as a phone. Whatever the page complains of in its console fails the test."""
+    opened = profile.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda fault: complaints.append(str(fault)))
     opened.on("console", lambda message: message.type == "error" and complaints.append(message.text))
     opened.complaints = complaints
     yield opened
-    context.close()
+    opened.close()
     assert [one for one in complaints if not one.startswith(FORGIVEN)] == []
 
 
