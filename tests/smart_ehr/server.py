@@ -213,6 +213,8 @@ class _Request(BaseHTTPRequestHandler):
     def _page(self, path: list[str]) -> None:
         clinic = self.ehr.clinic
         match self.command, path:
+            case "GET", ["favicon.ico"]:
+                self._say(204)
             case "GET", [""]:
                 orders = [one for kind in ORDERS for one in self.ehr.record.of_type(kind)]
                 self._html("Orders to be signed", "<ul>", *map(_order_line, orders), "</ul>")

@@ -110,11 +110,14 @@ async function opened(about, { questionnaire, response, valueSets }) {
   const saved = await found(client, "QuestionnaireResponse", { patient: client.patient.id, status: "in-progress" });
   const { draft, outdated } = draftsFor(questionnaire, order, saved);
   for (const old of outdated) await stopped(client, old);
-  const isAdaptive = (questionnaire.extension ?? []).some((one) => one.url === ADAPTIVE);
-  at = { ...about, questionnaire, draft: response, valueSets, saved: draft, isAdaptive, isChanged: false };
+  const adaptive = (questionnaire.extension ?? []).find((one) => one.url === ADAPTIVE);
+  at = {
+    ...about, questionnaire, draft: response, valueSets, saved: draft, isChanged: false,
+    isAdaptive: adaptive !== undefined, asksAt: adaptive?.valueUrl ?? "",
+  };
   byId("title").textContent = questionnaire.title ?? "Payer questions";
   document.title = byId("title").textContent;
-  if (isAdaptive) return advanced(draft?.contained ? draft : { ...response });
+  if (at.isAdaptive) return advanced(draft?.contained ? draft : response);
   await shownWith(draft === null ? answersOf(response) : resumed(response, draft));
   if (outdated.length > 0) say("The payer has a newer version of this form: the draft of the older one was closed.");
 }
@@ -149,7 +152,7 @@ async function advanced(response) {
   say("Asking the payer what comes next…");
   const before = at.before ?? new Map();
   const asking = response.contained?.length ? response : { ...response, ...containing(at.questionnaire) };
-  const reply = await nextQuestion(asking);
+  const reply = await nextQuestion(asking, at.asksAt);
   at.draft = reply.resourceType === "Parameters" ? reply.parameter.find((one) => one.name === "return").resource : reply;
   at.questionnaire = at.draft.contained.find((one) => one.resourceType === "Questionnaire");
   at.isLast = at.draft.status === "completed";
@@ -218,7 +221,7 @@ const versionOf = (saved) => (saved.meta?.versionId ? { versionId: saved.meta.ve
 /** The payer's answer; `{unsent}` where it could not be reached; null where it refused, which is then said. */
 async function toPayer(response) {
   try {
-    return determinationIn(await sent(response));
+    return determinationIn(await sent(response, at.context));
   } catch (fault) {
     if (fault instanceof Refused && fault.status < 500) {
       refused("The payer cannot take these answers yet. They are saved as a draft.", fault.issues.map(placed));

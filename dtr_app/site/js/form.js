@@ -11,12 +11,23 @@ export async function rendered(place, questionnaire, valueSets, answers) {
   const asked = shown(questionnaire, valueSets, filledIn(answers));
   const form = LForms.Util.convertFHIRQuestionnaireToLForms(asked, VERSION);
   const filled = LForms.Util.mergeFHIRDataIntoLForms("QuestionnaireResponse", flatResponse(asked, answers), form, VERSION);
-  filled.templateOptions = { ...filled.templateOptions, showCodingInstruction: true }; // help as words, not behind a button
+  // help as words, not behind a button; question above answer, at every width: our questions are sentences
+  filled.templateOptions = { ...filled.templateOptions, showCodingInstruction: true, viewMode: "sm" };
   const element = document.getElementById(place);
   LForms.Util.removeFormsFromPage?.(place);
   element.replaceChildren();
   await LForms.Util.addFormToPage(filled, place, {});
 }
+
+/** LHC-Forms gives the controls of an attachment no name: their question's is theirs, whenever they appear. */
+function named(place) {
+  for (const input of place.querySelectorAll('input[type="file"]:not([aria-labelledby])')) {
+    input.setAttribute("aria-labelledby", `label-${input.id.replace(/^file-/, "")}`);
+  }
+}
+new MutationObserver(() => named(document.getElementById("form"))).observe(document.getElementById("form"), {
+  childList: true, subtree: true,
+});
 
 /** The answers as they stand on the page, by linkId. */
 export function given() {

@@ -29,6 +29,19 @@ async function posted(path, resource) {
   return answered(await fetch(new URL(path, BASE), { method: "POST", headers, body: JSON.stringify(resource) }));
 }
 
-export const questionnairePackage = (parameters) => posted("fhir/Questionnaire/$questionnaire-package", parameters);
-export const nextQuestion = (response) => posted("fhir/Questionnaire/$next-question", response);
-export const sent = (response) => posted("fhir/QuestionnaireResponse", response);
+// what this page is written for; the guide has no header that says it
+const VERSION = "dtr-version=2.2";
+
+export const questionnairePackage = (parameters) =>
+  posted(`fhir/Questionnaire/$questionnaire-package?${VERSION}`, parameters);
+
+/** `address` is the one that the form gives: below it the payer knows what the questions are about. */
+export function nextQuestion(response, address) {
+  // below our own base: by whatever name the service calls itself, this page may call no other origin
+  const [, below = ""] = address.split(/\/fhir(?=\/|$)/);
+  return posted(`fhir${below}/Questionnaire/$next-question?${VERSION}`, response);
+}
+/** `context` is the id of the payer's assertion that the response belongs to, where it is known. */
+export function sent(response, context) {
+  return posted(`fhir/QuestionnaireResponse${context ? `?${new URLSearchParams({ context })}` : ""}`, response);
+}

@@ -44,6 +44,34 @@ def test_a_registry_says_whose_servers_may_be_read_and_what_they_prefer(tmp_path
     assert clients.of_origin("https://ehr.example.com") is None
 
 
+def test_a_registry_says_how_an_ehr_knows_our_app_and_where_its_users_sign_in(tmp_path: Path) -> None:
+    entry = {**GENERAL, "dtr": {"clientId": "app-7", "signIn": ["https://AUTH.example.org:443"]}}
+    clients, problems = read_clients(
+        written(tmp_path, {"clients": [entry, {**GENERAL, "id": "b", "fhir": ["https://b.example"]}]})
+    )
+    assert problems == [] and clients is not None
+    first, second = clients.registered
+    assert (first.dtr_client_id, first.sign_in_origins) == ("app-7", frozenset({"https://auth.example.org"}))
+    assert (second.dtr_client_id, second.sign_in_origins) == (None, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("dtr", "where"),
+    [
+        ("app-7", "dtr"),
+        ({"clientId": "two words"}, "dtr.clientId"),
+        ({"clientId": 7}, "dtr.clientId"),
+        ({"client": "app"}, "dtr.client"),
+        ({"signIn": "https://auth.example.org"}, "dtr.signIn"),
+        ({"signIn": ["https://auth.example.org/path"]}, "dtr.signIn[0]"),
+        ({"signIn": ["http://auth.example.org"]}, "dtr.signIn[0]"),
+    ],
+)
+def test_a_wrong_word_about_our_app_is_told_with_its_place(tmp_path: Path, dtr: object, where: str) -> None:
+    [problem] = faults(tmp_path, {"clients": [{**GENERAL, "dtr": dtr}]})
+    assert problem.where == f"clients.json: clients[0].{where}"
+
+
 def test_a_registry_may_be_empty(tmp_path: Path) -> None:
     assert read_clients(written(tmp_path, {"clients": []})) == (Clients(), [])
 

@@ -32,9 +32,10 @@ def dealt(
     hook: str = "order-sign",
     version: CrdVersion = CRD_22,
     unread: tuple[str, ...] = (),
+    launch: str = "",
     **configuration: Any,
 ) -> tuple[dict[str, Any], ...]:
-    showing = Showing(HOOKS[hook], version, Configuration(**configuration), unread)
+    showing = Showing(HOOKS[hook], version, Configuration(**configuration), unread, launch)
     return cards(statements, showing, numbered_ids(), lambda plan: f"https://cds.example.org/{plan}")
 
 
@@ -688,3 +689,42 @@ def test_the_offer_can_be_switched_off() -> None:
 def test_a_coverage_that_cannot_be_written_back_to_the_letter_is_only_spoken_of(changes: dict[str, Any]) -> None:
     [card] = dealt(under_a_lapsed_coverage({**LAPSED, **changes}), hook="appointment-book")
     assert "suggestions" not in card
+
+
+# -- questionnaires ---------------------------------------------------------------------------------------
+
+LAUNCH = "https://cds.example.org/dtr/launch"
+ASKED_FOR: dict[str, Any] = {"launch": LAUNCH, "on": frozenset({"dtr-card"})}
+WANTS_A_FORM = {"questionnaire": "https://payer.example/q|1", "doc_needed": ("clinical",)}
+
+
+def test_a_form_that_is_wanted_can_be_opened_from_a_card_that_says_what_it_is_about() -> None:
+    found = dealt(statement(determination(**WANTS_A_FORM)), **ASKED_FOR)
+    [card] = [one for one in found if one["source"]["topic"]["code"] == "dtr-card"]
+    assert card["source"]["topic"]["system"] == "https://cds-service.example.org/fhir/CodeSystem/card-type"
+    [link] = card["links"]
+    assert (link["type"], link["url"]) == ("smart", LAUNCH)
+    told = dict(part.split("=") for part in link["appContext"].split("&"))
+    assert told == {
+        "questionnaire": "https%3A%2F%2Fpayer.example%2Fq%7C1",
+        "order": "DeviceRequest%2Fo1",
+        "coverage": "Coverage%2Fc1",
+        "context": told["context"],
+    }
+    assert told["context"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked_for"),
+    [
+        (WANTS_A_FORM, {"launch": LAUNCH}),
+        (WANTS_A_FORM, {"launch": LAUNCH, "off": frozenset({"dtr-card"})}),
+        (WANTS_A_FORM, {**ASKED_FOR, "launch": ""}),
+        (WANTS_A_FORM, {**ASKED_FOR, "hook": "order-select"}),
+        ({**WANTS_A_FORM, "doc_needed": ()}, ASKED_FOR),
+        ({**WANTS_A_FORM, "questionnaire": None}, ASKED_FOR),
+    ],
+    ids=["nobody asked", "switched off", "no app", "too early", "nothing is needed", "no form"],
+)
+def test_otherwise_no_card_leads_to_the_form(changes: dict[str, Any], asked_for: dict[str, Any]) -> None:
+    assert "dtr-card" not in topics(dealt(statement(determination(**changes)), **asked_for))
