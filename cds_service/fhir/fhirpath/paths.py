@@ -27,7 +27,7 @@ _HL7_CONSTANTS = {
 
 
 def variable(node: Variable, place: Place) -> Code:
-    """`%name`: straight to the environment."""
+    """`%name`: straight to the environment. What stands there is asked for more often than anything else: no call."""
     name = node.name
     kind = place.scope.variables.get(name)
     if kind is None:
@@ -35,12 +35,14 @@ def variable(node: Variable, place: Place) -> Code:
 
     def items(env: Environment, this: Any, total: Sequence[Any]) -> Sequence[Any]:
         found = env.known.get(name)
-        return env[name] if found is None else found
+        if found is None:
+            found = env.known[name] = env.work_out(name)
+        return found
 
     def one(env: Environment, this: Any, total: Sequence[Any]) -> Any:
         found = env.known.get(name)
         if found is None:
-            found = env[name]
+            found = env.known[name] = env.work_out(name)
         if not found:
             return None
         if len(found) > 1:
