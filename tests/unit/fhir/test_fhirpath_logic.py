@@ -182,14 +182,13 @@ def test_a_failed_look_up_never_decides_what_its_success_could_decide_otherwise(
         assert expression.truth(Surroundings({"a": first, "b": second, "c": found})) is without
 
 
-class Broken(Environment):
-    """Surroundings with a bug: what an expression meets when our own code is wrong."""
-
-    def work_out(self, name: str) -> list[object]:
-        raise ZeroDivisionError(name)
-
-
 def test_a_bug_behind_an_expression_is_a_fault_that_keeps_its_cause() -> None:
+    class Broken(Environment):
+        """Surroundings with a bug: what an expression meets when our own code is wrong."""
+
+        def work_out(self, name: str) -> list[object]:
+            raise ZeroDivisionError(name)
+
     for ask in (compiled("%flag", FACTS).truth, compiled("%flag", FACTS).evaluate):
         with pytest.raises(EvaluationFault, match="ZeroDivisionError in: %flag") as fault:
             ask(Broken())
