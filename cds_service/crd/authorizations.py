@@ -19,7 +19,7 @@ from cds_service.crd.coverage import OrderCoverage, is_payer_of
 from cds_service.crd.memory import LONGEST_ID, Assertion, Authorization, modifiers_of
 from cds_service.crd.orders import DraftLine
 from cds_service.crd.pas import guides_value, is_of_guides, value_of
-from cds_service.fhir.codings import HCPCS, CodingKey, canonical_system, codings_of, keys_of, split_hcpcs
+from cds_service.fhir.codings import CodingKey, codings_of, hcpcs_code, keys_of, split_hcpcs
 from cds_service.fhir.dates import FhirDate, parse_date, within
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
@@ -248,8 +248,8 @@ def _detail(concept: object, modifiers: object, is_range: bool) -> _Detail | Non
     keys: set[CodingKey] = set()
     found = {str(one["code"]).strip().upper() for one in map(dict, _codings(modifiers)) if one.get("code")}
     for coding in codings:
-        system, code = coding.get("system"), coding.get("code")
-        if isinstance(system, str) and isinstance(code, str) and canonical_system(system) == HCPCS:
+        code = hcpcs_code(coding)
+        if code is not None:
             plain, glued = split_hcpcs(code)
             keys.update(keys_of({**coding, "code": plain}))
             found.update(glued)
