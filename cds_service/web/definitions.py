@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from cds_service.fhir.problem import Problem
 from cds_service.web.problems import FHIR_JSON, refusal
 
-TYPES = ("InsurancePlan", "Library", "PlanDefinition", "Questionnaire", "ValueSet")
+TYPES = ("CodeSystem", "InsurancePlan", "Library", "PlanDefinition", "Questionnaire", "ValueSet")
 
 # start of the period in which it holds ("" where it has none), its version, its text
 _Version = tuple[str, str, bytes]
