@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Column, Connection, Table, delete, select, tuple_
 
-from cds_service.adapters.store.tables import assertions, calls, cards, contexts, decisions, feedback
+from cds_service.adapters.store.tables import assertions, calls, cards, contexts, decisions, feedback, responses
 
 # Rows of one transaction: a few milliseconds of the one writer that SQLite allows
 BATCH = 200
@@ -18,8 +18,8 @@ BATCH = 200
 class Retention:
     """How long things are kept, in days.
 
-    `contexts`: what questionnaires are filled from. `records`: what was said under an assertion id, calls, cards and
-    feedback; None: they are never deleted.
+    `contexts`: what questionnaires are filled from. `records`: what was said under an assertion id, calls, cards,
+    feedback and finished questionnaires; None: they are never deleted.
     """
 
     contexts: int = 90
@@ -56,6 +56,7 @@ def ageing(retention: Retention, now: datetime) -> Iterator[Ageing]:
         before = now - timedelta(days=retention.records)
         yield Ageing(decisions, decisions.c.decided_at, before)
         yield Ageing(calls, calls.c.called_at, before)
+        yield Ageing(responses, responses.c.received_at, before)
         yield Ageing(feedback, feedback.c.received_at, before)
         yield Ageing(cards, cards.c.sent_at, before)
         yield Ageing(assertions, assertions.c.made_at, before)

@@ -103,9 +103,9 @@ def test_records_go_after_their_days_where_a_deployment_says_so(path: Path) -> N
         received = NOW - timedelta(days=days)
         store.keep_feedback([Feedback(uuid(number), "accepted", NOW, (uuid(9),))], "order-sign-crd", received)
     records = ("decisions", "calls", "feedback", "cards", "assertions")
-    assert store.prune(NOW) == {"contexts": 2, **dict.fromkeys(records, 1)}
+    assert store.prune(NOW) == {"contexts": 2, "responses": 0, **dict.fromkeys(records, 1)}
     assert counts(path) == {"contexts": 0, **dict.fromkeys(records, 1)}
-    assert store.prune(NOW) == {"contexts": 0, **dict.fromkeys(records, 0)}
+    assert store.prune(NOW) == {"contexts": 0, "responses": 0, **dict.fromkeys(records, 0)}
     store.close()
 
 
