@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import PurePath
 
+import orjson
 from flask import Flask
 
 from cds_service.adapters.client_registry import read_clients
@@ -22,6 +23,7 @@ from cds_service.crd.clients import Clients
 from cds_service.crd.discovery import discovery as announcement
 from cds_service.crd.feedback import Feedback
 from cds_service.crd.hooks import HOOKS
+from cds_service.crd.override_reasons import code_system
 from cds_service.crd.queries import FhirAccess
 from cds_service.crd.received import Fate, ToStore
 from cds_service.crd.responses import StoredResponse
@@ -178,7 +180,8 @@ def create_app(
         )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)
-    app.register_blueprint(definitions(held, lambda: now().date(), settings.public_url))
+    own = [(one, orjson.dumps(one)) for one in (code_system(),)]
+    app.register_blueprint(definitions([*held, *own], lambda: now().date(), settings.public_url))
     value_sets = [one for one in policies.catalogue.resources if one["resourceType"] == "ValueSet"]
     app.register_blueprint(expand(value_sets, now, ids, settings.max_body))
     forms = [one.form for one in policies.catalogue.policies if one.form is not None]

@@ -8,6 +8,7 @@ from typing import Any
 
 from cds_service.commands.printing import count, for_terminal, print_json, printable, report
 from cds_service.crd.feedback import Rate, Reason
+from cds_service.crd.override_reasons import display_of
 from cds_service.fhir.problem import Problem
 from cds_service.settings import Settings
 
@@ -56,6 +57,9 @@ def _percent(rate: Rate, number: int) -> str:
 def _reason(reason: Reason) -> str:
     if not reason.code:
         return "without a reason"
+    display = display_of(reason.system, reason.code)
+    if display is not None:
+        return display
     return f"{reason.code} ({reason.system})" if reason.system else reason.code
 
 
@@ -69,6 +73,12 @@ def _json(rate: Rate) -> dict[str, Any]:
         "overridden": rate.overridden,
         "overriddenRate": rate.share(rate.overridden),
         "reasons": [
-            {"system": one.system or None, "code": one.code or None, "count": one.count} for one in rate.reasons
+            {
+                "system": one.system or None,
+                "code": one.code or None,
+                "display": display_of(one.system, one.code),
+                "count": one.count,
+            }
+            for one in rate.reasons
         ],
     }

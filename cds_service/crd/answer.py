@@ -223,7 +223,7 @@ def _say(
     if not call.request.in_earnest or not asks_for_authorization(statement):
         return statement, None
     found = on_file(_asked(call, line, coverage, beside), call.record, call.earlier.get(identity))
-    return settled(statement, found), found.authorization
+    return settled(statement, found), None if found.bound else found.authorization
 
 
 def _is_of(assertion: Assertion, patient: str, coverage: OrderCoverage) -> bool:
@@ -236,7 +236,7 @@ def _asked(call: _Call, line: DraftLine, coverage: OrderCoverage, beside: Sequen
     states = call.request.prefetch_state
     looked_up = frozenset(kind for kind, state in states.items() if state in ("given", "empty"))
     cut_off = {kind: why for kind, why in call.request.not_looked_up(ANSWERS).items() if kind in states}
-    return Asked(line, coverage, call.asked_at.date(), alone, looked_up, cut_off)
+    return Asked(line, coverage, call.asked_at.date(), alone, looked_up, cut_off, call.as_sent(line))
 
 
 def _state(call: _Call, line: DraftLine, coverage: OrderCoverage, identity: str) -> Statement:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from cds_service.crd.authorization_terms import Terms, difference, is_bound, terms_of, unsaid
 from cds_service.crd.coverage import OrderCoverage, is_payer_of
 from cds_service.crd.memory import LONGEST_ID, Assertion, Authorization, modifiers_of
 from cds_service.crd.orders import DraftLine
-from cds_service.fhir.codings import HCPCS, CodingKey, canonical_system, codings_of, keys_of, split_hcpcs
+from cds_service.crd.pas import guides_value, is_of_guides, value_of
+from cds_service.fhir.codings import CodingKey, codings_of, hcpcs_code, keys_of, split_hcpcs
 from cds_service.fhir.dates import FhirDate, parse_date, within
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
@@ -27,8 +29,6 @@ from cds_service.policy.determination import line_keys
 Resource = Mapping[str, Any]
 
 ANSWERS = ("ClaimResponse", "ExplanationOfBenefit")
-# Da Vinci PAS 2.2.1 (extension-reviewAction and the others); PDex and HRex keep the names under their own address
-_GUIDES = tuple(f"http://hl7.org/fhir/us/davinci-{name}/StructureDefinition/" for name in ("pas", "pdex", "hrex"))
 # X12 005010, element 306, as the examples of PAS use it: certified in total
 _REVIEW_ACTIONS, _CERTIFIED = "https://codesystem.x12.org/005010/306", "A1"
 _CODE = re.compile(r"[a-z-]{1,20}")
@@ -40,6 +40,8 @@ class OnFile:
 
     authorization: Authorization | None = None
     doubts: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()  # what could not be held against the order, for one of the two does not say it
+    bound: bool = False  # to a provider or quantity: it is looked at anew each time, and not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Asked:
     """An order under a coverage, for which an authorization is looked for, on the day of the call.
 
     `alone`: no other coverage of the same payer is answered for this order. `looked_up`: the resource types that the
-    call holds as far as the chart does; `cut_off` are those of which a part is missing, and why.
+    call holds as far as the chart does; `cut_off` are those of which a part is missing, and why. `sent` is the order
+    with the performer to whom it goes, if the call says one.
     """
 
     line: DraftLine
@@ -56,6 +59,11 @@ class Asked:
     alone: bool = True
     looked_up: frozenset[str] = frozenset()
     cut_off: Mapping[str, str] = field(default_factory=dict)
+    sent: Resource | None = None
+
+    @property
+    def order(self) -> Resource:
+        return self.sent if self.sent is not None else self.line.order.resource
 
 
 def on_file(asked: Asked, record: Record, earlier: Assertion | None) -> OnFile:
@@ -69,7 +77,7 @@ def on_file(asked: Asked, record: Record, earlier: Assertion | None) -> OnFile:
     ]
     items = [item for one in answers for item in _items(one, record)]
     doubts: list[str] = []
-    counting: list[Authorization] = []
+    counting: list[OnFile] = []
     for item in items:
         if item.is_about(asked.line) is False or _is_of_others(item, asked, record):
             continue
@@ -78,14 +86,20 @@ def on_file(asked: Asked, record: Record, earlier: Assertion | None) -> OnFile:
         if doubt is None and isinstance(found, Authorization):
             doubt = _contradicted(item, found, items, asked, record)
         if doubt is None and isinstance(found, Authorization):
-            counting.append(found)
+            terms = _terms(item)
+            open_still = unsaid(terms, asked.order, record)
+            counting.append(OnFile(found, unsaid=open_still, bound=is_bound(terms, asked.order)))
         elif doubt:
             doubts.append(f"{item.reference} on record is not taken as an authorization: {doubt}.")
     if counting:
-        return OnFile(max(counting, key=lambda one: one.end))
+        return max(counting, key=_end)
     if not answers and earlier is not None:
         return OnFile(_remembered(asked, earlier))
     return OnFile(doubts=tuple(dict.fromkeys(doubts)))
+
+
+def _end(found: OnFile) -> date:
+    return found.authorization.end if found.authorization is not None else date.min
 
 
 def _remembered(asked: Asked, earlier: Assertion) -> Authorization | None:
@@ -134,7 +148,7 @@ class _Item:
 
     def number(self) -> str | None:
         action = self._review_action()
-        number = _value(action, "number", "valueString") if action is not None else None
+        number = value_of(action, "number", "valueString") if action is not None else None
         given = number if number is not None else self.answer.get("preAuthRef")
         if isinstance(given, list):
             given = given[0] if len(given) == 1 else None
@@ -143,7 +157,7 @@ class _Item:
 
     def action(self) -> str | None:
         action = self._review_action()
-        concept = _guides_value(action, "extension-reviewActionCode", "valueCodeableConcept") if action else None
+        concept = guides_value(action, "extension-reviewActionCode", "valueCodeableConcept") if action else None
         codes = {one.get("code") for one in codings_of(concept) if one.get("system") == _REVIEW_ACTIONS}
         return str(codes.pop()) if len(codes) == 1 else None
 
@@ -156,7 +170,7 @@ class _Item:
         return None
 
     def period(self) -> tuple[FhirDate | None, FhirDate | None]:
-        held = _guides_value(self.item, "extension-itemPreAuthPeriod", "valuePeriod")
+        held = guides_value(self.item, "extension-itemPreAuthPeriod", "valuePeriod")
         if held is None:
             held = self.answer.get("preAuthPeriod")
         if held is None:
@@ -183,6 +197,10 @@ class _Item:
         return any("modifierExtension" in one for one in (self.answer, self.item, self.claim or {}, *claim_items))
 
 
+def _terms(item: _Item) -> Terms:
+    return terms_of(item.answer, item.item, _request_of(item.item, item.claim))
+
+
 def _items(answer: Resource, record: Record) -> Iterator[_Item]:
     request = record.resolve(answer.get("request") or answer.get("claim"), within=answer)
     claim = request if request is not None and request.get("resourceType") == "Claim" else None
@@ -196,10 +214,10 @@ def _items(answer: Resource, record: Record) -> Iterator[_Item]:
 
 def _authorized(item: Resource) -> _Detail | None:
     """PAS: what was authorized, where that is told apart from what was asked for."""
-    held = [one for one in objects_in(item.get("extension")) if _is_of_guides(one, "extension-itemAuthorizedDetail")]
+    held = [one for one in objects_in(item.get("extension")) if is_of_guides(one, "extension-itemAuthorizedDetail")]
     if len(held) != 1:
         return None
-    concept = _value(held[0], "productOrServiceCode", "valueCodeableConcept")
+    concept = value_of(held[0], "productOrServiceCode", "valueCodeableConcept")
     parts = objects_in(held[0].get("extension"))
     modifiers = [one.get("valueCodeableConcept") for one in parts if one.get("url") == "modifier"]
     is_range = any(str(one.get("url")).endswith("productOrServiceCodeEnd") for one in parts)
@@ -212,10 +230,15 @@ def _product(item: Resource) -> _Detail | None:
 
 
 def _requested(item: Resource, claim: Resource | None) -> _Detail | None:
-    """The item of the request that this one answers."""
+    """What the item of the request is for that this one answers."""
+    asked = _request_of(item, claim)
+    return _product(asked) if asked is not None else None
+
+
+def _request_of(item: Resource, claim: Resource | None) -> Resource | None:
     sequence = item.get("itemSequence")
     asked = [one for one in objects_in((claim or {}).get("item")) if one.get("sequence") == sequence]
-    return _product(asked[0]) if sequence is not None and len(asked) == 1 else None
+    return asked[0] if sequence is not None and len(asked) == 1 else None
 
 
 def _detail(concept: object, modifiers: object, is_range: bool) -> _Detail | None:
@@ -225,8 +248,8 @@ def _detail(concept: object, modifiers: object, is_range: bool) -> _Detail | Non
     keys: set[CodingKey] = set()
     found = {str(one["code"]).strip().upper() for one in map(dict, _codings(modifiers)) if one.get("code")}
     for coding in codings:
-        system, code = coding.get("system"), coding.get("code")
-        if isinstance(system, str) and isinstance(code, str) and canonical_system(system) == HCPCS:
+        code = hcpcs_code(coding)
+        if code is not None:
             plain, glued = split_hcpcs(code)
             keys.update(keys_of({**coding, "code": plain}))
             found.update(glued)
@@ -241,21 +264,7 @@ def _codings(concepts: object) -> list[Mapping[str, Any]]:
 
 def _review_actions(adjudication: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     held = objects_in(adjudication.get("extension"))
-    return [one for one in held if _is_of_guides(one, "extension-reviewAction")]
-
-
-def _is_of_guides(extension: Mapping[str, Any], name: str) -> bool:
-    return extension.get("url") in [f"{guide}{name}" for guide in _GUIDES]
-
-
-def _guides_value(holder: Mapping[str, Any], name: str, value: str) -> Any:
-    held = [one for one in objects_in(holder.get("extension")) if _is_of_guides(one, name)]
-    return held[0].get(value) if len(held) == 1 else None
-
-
-def _value(extension: Mapping[str, Any], url: str, value: str) -> Any:
-    held = [one for one in objects_in(extension.get("extension")) if one.get("url") == url]
-    return held[0].get(value) if len(held) == 1 else None
+    return [one for one in held if is_of_guides(one, "extension-reviewAction")]
 
 
 # -- does it count? ---------------------------------------------------------------------------------------
@@ -293,6 +302,7 @@ def _judged(item: _Item, asked: Asked, record: Record) -> Authorization | str:
     if start is None or end is None:
         return "it does not say from when until when it holds"
     late = _out_of_time(start.last_day, end.first_day, asked)
+    late = late or difference(_terms(item), asked.order, record)
     return late or Authorization(number, item.reference, start.last_day, end.first_day)
 
 

@@ -22,6 +22,7 @@ from cds_service.crd.dtr_link import launch_link
 from cds_service.crd.hook_request import Configuration, HookRequest
 from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
+from cds_service.crd.override_reasons import override_reasons
 from cds_service.crd.statements import Statement, billing_code
 from cds_service.crd.versions import CrdVersion
 from cds_service.policy.model import Advice, Determination, Status, Suggestion
@@ -154,6 +155,7 @@ def _criteria_card(group: Sequence[Said], link: Callable[[str], str]) -> Card:
     card = _card("guideline", first.payer_name, summary(determinations), text, group)
     if any(map(_wants_attention, determinations)):
         card["indicator"] = "warning"
+        card["overrideReasons"] = override_reasons()
     label = plain(first.source) if first.source_url else f"How this is applied here: {plain(first.source)}"
     card["links"] = [{"label": label, "url": url, "type": "absolute"}]
     card["extension"]["cds-service.determinations"] = [
@@ -276,6 +278,7 @@ def _suggestion_card(group: Sequence[_Proposal], kind: str, behaviour: str) -> C
     text = _note_text(first.advice, said)
     card = _card("claim", first.said.determination.payer_name, first.advice.title, text, said)
     several = len({one.order for one in said}) > 1
+    card["overrideReasons"] = override_reasons()
     card["selectionBehavior"] = behaviour
     card["suggestions"] = [_suggestion(one, kind, several) for one in group]
     return card

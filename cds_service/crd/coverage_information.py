@@ -143,7 +143,7 @@ def _determined(determination: Determination, manner: Manner) -> Iterator[Extens
         yield {"url": "reason", "valueCodeableConcept": _reason(determination, text, as_reason and n == 0, version)}
     # only a verified address of the payer's document goes out
     if determination.source_url is not None and version.detail_url:
-        yield _policy_link(determination.source_url, version)
+        yield _detail("cat-other", "policy-link", {"valueUrl": determination.source_url}, version)
     # crd-ci-q1: a questionnaire only where documentation is needed
     if determination.questionnaire is not None and docs:
         yield {"url": "questionnaire", "valueCanonical": determination.questionnaire}
@@ -166,12 +166,10 @@ def _doc_needed(determination: Determination, manner: Manner) -> tuple[str, ...]
     return (together,) if together is not None and len(determination.doc_needed) > 1 else determination.doc_needed
 
 
-def _policy_link(url: str, version: CrdVersion) -> Extension:
-    parts: list[Extension] = [{"url": "category", "valueCode": "cat-other"}] if version.detail_category else []
-    parts += [
-        {"url": "code", "valueCodeableConcept": {"coding": [{"system": version.detail_codes, "code": "policy-link"}]}},
-        {"url": "value", "valueUrl": url},
-    ]
+def _detail(category: str, code: str, value: Extension, version: CrdVersion) -> Extension:
+    parts: list[Extension] = [{"url": "category", "valueCode": category}] if version.detail_category else []
+    coding = {"system": version.detail_codes, "code": code}
+    parts += [{"url": "code", "valueCodeableConcept": {"coding": [coding]}}, {"url": "value", **value}]
     return {"url": "detail", "extension": parts}
 
 
@@ -182,10 +180,16 @@ def _bounds(statement: Statement, determination: Determination, version: CrdVers
     # crd-ci-q5: the id of an authorization exactly where that is what satisfies
     if determination.pa_needed == "satisfied" and determination.satisfied_pa_id is not None:
         yield {"url": "satisfied-pa-id", "valueString": determination.satisfied_pa_id}
+        # resp-30: what bounds the assertion is part of it
+        if determination.satisfied_period is not None:
+            start, end = (day.isoformat() for day in determination.satisfied_period)
+            yield _detail("cat-limitation", "allowed-period", {"valuePeriod": {"start": start, "end": end}}, version)
     for contact in determination.contact:
         yield from _contacts(contact, version)
-    if statement.coverage.until is not None and version.expiry_date:
-        yield {"url": "expiry-date", "valueDate": statement.coverage.until.isoformat()}
+    ends = [statement.coverage.until, determination.satisfied_period[1] if determination.satisfied_period else None]
+    known = [one for one in ends if one is not None]
+    if known and version.expiry_date:
+        yield {"url": "expiry-date", "valueDate": min(known).isoformat()}
 
 
 def _other_orders(determination: Determination, own: str) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, split_hcpcs
+from cds_service.fhir.codings import HCPCS, canonical_system, codings_of, hcpcs_code, split_hcpcs
 from cds_service.policy.model import Change
 
 Resource = Mapping[str, Any]
@@ -80,8 +80,7 @@ def _written(order: dict[str, Any], changes: Sequence[Change], carrier: str) -> 
 
 
 def _is_hcpcs(coding: Mapping[str, Any]) -> bool:
-    system, code = coding.get("system"), coding.get("code")
-    return isinstance(system, str) and isinstance(code, str) and canonical_system(system) == HCPCS
+    return hcpcs_code(coding) is not None
 
 
 def _is_modifier(coding: Mapping[str, Any]) -> bool:
@@ -106,9 +105,10 @@ def _is_referenced(resource: Resource) -> bool:
 
 
 def _system(resource: Resource) -> str:
-    """The spelling of the HCPCS system that this order uses."""
+    """The spelling of the HCPCS system that this order uses; not that of another system that it takes for it."""
     codings = codings_of(_concept_of(resource)[1])
-    return next((one["system"] for one in codings if _is_hcpcs(one)), CRD_HCPCS)
+    spelt = (one["system"] for one in codings if _is_hcpcs(one) and canonical_system(one["system"]) == HCPCS)
+    return next(spelt, CRD_HCPCS)
 
 
 def _carrier(resource: Resource) -> str:

@@ -31,7 +31,7 @@ def performer_of(order: Resource, record: Record, payers: Sequence[Payer], on: d
     Organization that it is part of goes by the name of a payer served here, that `payer` with the `programme`s that
     its name says. Which network another name stands for is not guessed; what ended before `on` does not count.
     """
-    references = list(_named(order))
+    references = list(named_performers(order))
     if not references:
         return None
     named: dict[str, Resource] = {}
@@ -59,7 +59,8 @@ def _called(reference: Mapping[str, Any], found: Resource | None, place: int) ->
     return own_reference(found) if found is not None else text or f"performer {place + 1}"
 
 
-def _named(order: Resource) -> Iterator[Mapping[str, Any]]:
+def named_performers(order: Resource) -> Iterator[Mapping[str, Any]]:
+    """The References of an order to who is to carry it out."""
     yield from objects_in(order.get("performer"))
     for dispense in objects_in(order.get("dispenseRequest")):  # MedicationRequest: the intended dispenser
         yield from objects_in(dispense.get("performer"))

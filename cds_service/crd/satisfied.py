@@ -32,10 +32,12 @@ def _with(determination: Determination, found: OnFile) -> Determination:
     if held is None:
         return replace(determination, reason=(*determination.reason, *found.doubts))
     words = f"Authorization {held.id} is on file ({held.reference}): from {held.start} to {held.end}."
+    words = " ".join((words, *found.unsaid))
     return replace(
         determination,
         pa_needed="satisfied",
         satisfied_pa_id=held.id,
+        satisfied_period=(held.start, held.end),
         reason=(*determination.reason, words),
         # the payer has decided: it asks for nothing more
         doc_needed=(),

@@ -47,6 +47,8 @@ def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False
 
     `code_is_known`: one is held for the code, but for other items under it (a code may stand for any equipment).
     """
+    if len(line.line.ordered) > 1:
+        return _several_items(line)
     billed = billing_code(line)
     if billed is None:
         thing, advice = _NOT_BILLED.get(line.order.resource["resourceType"], _NOT_BILLED["order"])
@@ -66,6 +68,16 @@ def no_policy_held(line: DraftLine, payer_name: str, code_is_known: bool = False
             f"answer about authorization: ask {payer_name}."
         )
     return Silence("indeterminate", text, _LOCAL_CODES, "no-policy-held")
+
+
+def _several_items(line: DraftLine) -> Silence:
+    """FHIR R4, CodeableConcept: codings of one concept say the same. Two items there are two orders, or a slip."""
+    named = ", ".join(line.line.ordered)
+    text = (
+        f"This order names several items as if they were one ({named}), so no policy could be chosen. Give each item "
+        "an order of its own, and ask again. This is not an answer about authorization."
+    )
+    return Silence("indeterminate", text, _LOCAL_CODES, "several-items")
 
 
 # FHIR R4, request-status and its kin: an order that stands no longer, or never should have
@@ -93,6 +105,8 @@ def of_coverage(coverage: OrderCoverage) -> Silence:
 
 def billing_code(line: DraftLine) -> Mapping[str, Any] | None:
     """The Coding under which the order is billed, as policies read it: HCPCS, else CPT, else None."""
+    if len(line.line.ordered) > 1:
+        return None
     if "code" in line.line:
         return {"system": line.line["code"]["system"], "code": line.line["code"]["code"]}
     for coding in line.line["concept"]:

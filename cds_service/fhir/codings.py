@@ -106,6 +106,24 @@ def _canonical_system(uri: str) -> str:
     return plain
 
 
+# CPT codes begin with a digit: with a letter first it is a code or modifier of HCPCS Level II under the wrong address
+_HCPCS_UNDER_CPT = re.compile(r"[A-Z](?:\d{4}.*|[A-Z0-9])", re.ASCII | re.DOTALL)
+
+
+def hcpcs_code(coding: Mapping[str, Any]) -> str | None:
+    """The code of a Coding that is one of HCPCS Level II, as it is written; None for any other.
+
+    Senders that know one address for procedure codes, CPT's, write HCPCS under it: no code can be of both.
+    """
+    system, code = coding.get("system"), coding.get("code")
+    if not isinstance(system, str) or not isinstance(code, str):
+        return None
+    known = canonical_system(system)
+    if known == HCPCS or (known == CPT and _HCPCS_UNDER_CPT.fullmatch(code.strip().upper())):
+        return code
+    return None
+
+
 _HCPCS_CODE = re.compile(r"([A-Z]\d{4}|\d{4}[0-9A-Z])((?:[A-Z0-9]{2})*)", re.ASCII)
 _BETWEEN_MODIFIERS = re.compile(r"[\s,:-]+")
 
@@ -140,6 +158,8 @@ def _key(system: str, code: str) -> CodingKey | None:
     if canonical == UCUM:
         return canonical, spelt  # UCUM is case-sensitive: `s` is a second, `S` a siemens
     spelt = spelt.upper()
+    if canonical == CPT and _HCPCS_UNDER_CPT.fullmatch(spelt):
+        canonical = HCPCS
     if canonical == ICD10CM:
         spelt = spelt.replace(".", "")
     elif canonical == HCPCS:

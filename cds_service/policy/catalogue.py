@@ -49,6 +49,8 @@ class Catalogue:
         A policy that was ended by a retired version, or that is switched off, is not in force. Whether a policy does
         speak is for its trigger's condition to say: `determine` answers None where it does not.
         """
+        if len(line.ordered) > 1:
+            return ()  # which of them is ordered is not for a policy to choose
         kind = str(line.resource.get("resourceType"))
         urls = {url for key in line_keys(line) for url in self._by_code.get((payer, kind, key), ())}
         urls |= self._by_type.get((payer, kind), set())

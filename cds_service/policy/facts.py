@@ -7,6 +7,7 @@ is a candidate; what lies outside the window or cannot be used is kept to say wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from cds_service.fhir.dates import FhirDate, parse_date, within
@@ -309,7 +310,7 @@ def _context(situation: Situation) -> dict[str, list[Any]]:
         "draftOrders": list(situation.draft),
         "orderDate": [FhirDate.of_day(situation.order_date)],
         "onDate": [FhirDate.of_day(situation.on_date)],
-        "patient": [patient] if patient is not None else [],
+        "patient": [_born(patient, situation.on_date)] if patient is not None else [],
         "encounter": [situation.encounter] if situation.encounter is not None else [],
         "coverage": [situation.coverage],
         "requester": [situation.requester] if situation.requester is not None else [],
@@ -317,6 +318,15 @@ def _context(situation: Situation) -> dict[str, list[Any]]:
     context["performer"] = [situation.performer] if situation.performer is not None else []
     context["answers"] = [{"linkId": name, "value": answer.value} for name, answer in situation.answers.items()]
     return context
+
+
+def _born(patient: Mapping[str, Any], on_date: date) -> Mapping[str, Any]:
+    """The patient; without a birth date that is still to come, for nobody is of an age before being born."""
+    stated = patient.get("birthDate")
+    born = parse_date(stated) if isinstance(stated, str) else None
+    if born is None or born.first_day <= on_date:
+        return patient
+    return {name: value for name, value in patient.items() if name != "birthDate"}
 
 
 CONTEXT = (

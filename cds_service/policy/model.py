@@ -147,6 +147,7 @@ class Determination:
     advice: tuple[Advice, ...] = ()
     questionnaire: str | None = None
     satisfied_pa_id: str | None = None  # the authorization on file; only beside pa_needed 'satisfied'
+    satisfied_period: tuple[date, date] | None = None  # from when until when it holds
     contact: tuple[Mapping[str, Any], ...] = ()  # ContactDetails: whom to ask about this policy
     urgent: bool = False
     caution: str | None = None  # of the policy as a whole; every card says it

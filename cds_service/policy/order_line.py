@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from cds_service.fhir.codings import HCPCS, UCUM, canonical_system, codings_of, keyed, keys_of, split_hcpcs
+from cds_service.fhir.codings import HCPCS, UCUM, codings_of, hcpcs_code, keyed, keys_of, split_hcpcs
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.fhir.record import Record
@@ -34,11 +34,16 @@ _LINKS = ("basedOn", "supportingInfo", "reasonReference", "priorRequest", "repla
 
 
 class OrderLine(dict[str, Any]):
-    """The view that expressions see. `resource` is the order as it came."""
+    """The view that expressions see. `resource` is the order as it came.
 
-    __slots__ = ("resource",)
+    `ordered` are the HCPCS codes under which it orders something. More than one is no line of an order: codings of one
+    concept say the same thing in several systems, and these cannot.
+    """
+
+    __slots__ = ("ordered", "resource")
 
     resource: Resource
+    ordered: tuple[str, ...]
 
 
 def read_order_line(resource: Resource, position: int, record: Record, fallback_day: date) -> OrderLine:
@@ -53,7 +58,8 @@ def read_order_line(resource: Resource, position: int, record: Record, fallback_
     concept = _concept(resource, record)
     codings = list(_all_codings(concept))
     code, modifiers = _code_and_modifiers(codings, resource)
-    if code is not None:
+    line.ordered = _items(concept)
+    if code is not None and len(line.ordered) < 2:
         line["code"] = code
     line["concept"] = codings
     line["modifier"] = [{"system": HCPCS, "code": one} for one in modifiers]
@@ -133,11 +139,15 @@ def _all_codings(concept: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from codings_of(extension.get("valueCodeableConcept"))
 
 
-def _hcpcs(coding: Mapping[str, Any]) -> str | None:
-    system, code = coding.get("system"), coding.get("code")
-    if isinstance(system, str) and isinstance(code, str) and canonical_system(system) == HCPCS:
-        return code
-    return None
+def _items(concept: Mapping[str, Any]) -> tuple[str, ...]:
+    """The HCPCS codes of the concept itself; without any, those under which it may be billed."""
+    own = _distinct_items(codings_of(concept))
+    return own or _distinct_items(_all_codings(concept))
+
+
+def _distinct_items(codings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    written = (code for one in codings if (code := hcpcs_code(one)) is not None)
+    return tuple(dict.fromkeys(split_hcpcs(one)[0] for one in written if not _MODIFIER.match(one.strip().upper())))
 
 
 def _code_and_modifiers(
@@ -152,7 +162,7 @@ def _code_and_modifiers(
         for coding in codings_of(one.get("valueCodeableConcept") if name == "parameter" else one)
     ]
     for coding in codings + beside:
-        text = _hcpcs(coding)
+        text = hcpcs_code(coding)
         if text is None:
             continue
         plain = text.strip().upper()

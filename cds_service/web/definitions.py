@@ -16,7 +16,7 @@ from cds_service.fhir.problem import Problem
 from cds_service.fhir.search import search
 from cds_service.web.problems import FHIR_JSON, refusal
 
-TYPES = ("InsurancePlan", "Library", "PlanDefinition", "Questionnaire", "ValueSet")
+TYPES = ("CodeSystem", "InsurancePlan", "Library", "PlanDefinition", "Questionnaire", "ValueSet")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,16 @@ def orders_of(call: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {f"{one['resourceType']}/{one['id']}": one for one in found if "id" in one}
 
 
+@requirement("cds-hooks/override-reasons", "crd_card_optional_fields_validation")
+def test_the_reasons_for_setting_a_card_aside_are_codings_with_a_display() -> None:
+    offered = [card["overrideReasons"] for _, card in CARDS if "overrideReasons" in card]
+    assert offered
+    for reasons in offered:
+        assert 0 < len(reasons) < 8
+        assert all(set(one) == {"code", "system", "display"} and all(one.values()) for one in reasons)
+        assert len({(one["system"], one["code"]) for one in reasons}) == len(reasons)
+
+
 @requirement("cds-hooks/response")
 @pytest.mark.parametrize("hook", CALLS)
 def test_an_answer_is_cards_and_system_actions(hook: str, service: FlaskClient) -> None:

@@ -255,6 +255,109 @@ def test_where_a_part_of_the_answers_is_missing_none_of_them_counts() -> None:
     assert found(claim(), claim_response(), cut_off={"ExplanationOfBenefit": "it failed"}) == OnFile(PA_1)
 
 
+# -- whom and how much it is for ---------------------------------------------------------------------------
+
+NPI = "http://hl7.org/fhir/sid/us-npi"
+
+
+def authorized(provider: Resource | None = None, quantity: Resource | None = None) -> Resource:
+    """A whole yes for one provider, or for so much."""
+    parts: list[Any] = [{"url": "productOrServiceCode", "valueCodeableConcept": coded("E1390")}]
+    if quantity is not None:
+        parts.append({"url": "quantity", "valueQuantity": quantity})
+    held = [{"url": f"{PAS}extension-itemAuthorizedDetail", "extension": parts}]
+    if provider is not None:
+        part = {"url": "provider", "valueReference": provider}
+        held.append({"url": f"{PAS}extension-itemAuthorizedProvider", "extension": [part]})
+    return claim_response(item=[{"itemSequence": 1, "extension": held, "adjudication": [review_action()]}])
+
+
+ROLE = {
+    "resourceType": "PractitionerRole",
+    "id": "r",
+    "practitioner": {"reference": "Practitioner/dr"},
+    "organization": {"reference": "Organization/a"},
+}
+A = {"resourceType": "Organization", "id": "a", "identifier": [{"system": NPI, "value": "1"}]}
+
+
+@pytest.mark.parametrize(
+    ("given_to", "goes_to", "counts"),
+    [
+        ({"reference": "Organization/a"}, {"reference": "Organization/a"}, True),
+        ({"reference": "Organization/a"}, {"reference": "Organization/b"}, False),
+        ({"reference": "Organization/a"}, {"reference": "PractitionerRole/r"}, True),
+        ({"reference": "Practitioner/dr"}, {"reference": "PractitionerRole/r"}, True),
+        ({"identifier": {"system": NPI, "value": "1"}}, {"reference": "Organization/a"}, True),
+        ({"identifier": {"system": NPI, "value": "2"}}, {"reference": "Organization/a"}, False),
+    ],
+)
+def test_an_authorization_for_another_provider_does_not_count(
+    given_to: Resource, goes_to: Resource, counts: bool
+) -> None:
+    for ordered, sent in ((order(performer=goes_to), None), (order(), {**order(), "performer": goes_to})):
+        held = found(authorized(given_to), ROLE, A, ordered=ordered, sent=sent)
+        if counts:
+            assert held == OnFile(PA_1, bound=True)
+        else:
+            assert "given to another provider" in only_doubt(held)
+
+
+@pytest.mark.parametrize(
+    ("performer", "said"),
+    [
+        (None, "the order names none yet"),
+        ({"display": "Corner Oxygen"}, "whether the order goes to that one could not be read"),
+    ],
+)
+def test_where_a_provider_is_not_known_the_authorization_counts_and_says_so(performer: Any, said: str) -> None:
+    ordered = order(performer=performer) if performer else order()
+    held = found(authorized({"reference": "Organization/a"}), ordered=ordered)
+    assert held.authorization == PA_1
+    [words] = held.unsaid
+    assert said in words
+
+
+@pytest.mark.parametrize(
+    ("authorized_for", "ordered", "said"),
+    [
+        ({"value": 2}, {"value": 2}, None),
+        ({"value": 2}, {"value": 1.5}, None),
+        ({"value": 2}, {"value": 3}, "it is for 2, and the order is for 3"),
+        (
+            {"value": 10, "code": "h"},
+            {"value": 20, "unit": "h", "code": "h"},
+            "it is for 10 h, and the order is for 20 h",
+        ),
+        ({"value": 2}, {"value": 3, "code": "h"}, "the units differ"),
+        ({"value": 2}, None, "the order states no quantity"),
+        ({"value": 1}, None, None),
+        ({"value": 2, "comparator": "<"}, {"value": 3}, None),
+        ({"value": "2"}, {"value": 3}, None),
+    ],
+)
+def test_an_authorization_for_less_than_is_ordered_does_not_count(
+    authorized_for: Resource, ordered: Resource | None, said: str | None
+) -> None:
+    wanted = {"quantityQuantity": ordered} if ordered is not None else {}
+    held = found(authorized(quantity=authorized_for), ordered=order(**wanted))
+    told = " ".join((*held.doubts, *held.unsaid))
+    assert (said in told) if said else told == ""
+    assert (held.authorization is None) == ("the order is for" in told and "units" not in told)
+
+
+def test_the_quantity_of_the_request_counts_where_the_answer_has_none_and_repeats_add_up() -> None:
+    ordered = {
+        **order(),
+        "resourceType": "MedicationRequest",
+        "medicationCodeableConcept": coded("E1390"),
+        "dispenseRequest": {"quantity": {"value": 30}, "numberOfRepeatsAllowed": 2},
+    }
+    assert found(claim(quantity={"value": 90}), claim_response(), ordered=ordered).authorization == PA_1
+    doubt = only_doubt(found(claim(quantity={"value": 60}), claim_response(), ordered=ordered))
+    assert "it is for 60, and the order is for 90" in doubt
+
+
 def test_of_several_the_one_that_holds_longest_counts() -> None:
     renewed = claim_response(
         "r2",

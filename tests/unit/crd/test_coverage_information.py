@@ -11,7 +11,7 @@ import pytest
 from cds_service.crd.coverage import OrderCoverage
 from cds_service.crd.coverage_information import Manner, assertion_id_of, coverage_information, is_of_coverage
 from cds_service.crd.statements import no_policy_held, not_to_be_performed, of_coverage
-from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, CrdVersion
+from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, VERSIONS, CrdVersion
 from cds_service.policy.model import Evidence, Status, Verdict
 from tests.fakes import determination
 from tests.unit.crd.small_call import coded, flat, order
@@ -189,6 +189,22 @@ def test_another_order_that_decided_something_is_named() -> None:
 def test_an_authorization_on_file_is_named_exactly_where_it_satisfies() -> None:
     assert said(pa_needed="satisfied", satisfied_pa_id="PA-1")["satisfied-pa-id"] == "PA-1"
     assert "satisfied-pa-id" not in said(pa_needed="auth-needed", satisfied_pa_id="PA-1")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_days_of_an_authorization_bound_what_is_said(version: CrdVersion) -> None:
+    held = (date(2026, 11, 1), date(2027, 1, 31))
+    satisfied = determination(pa_needed="satisfied", satisfied_pa_id="PA-1", satisfied_period=held)
+    (extension,) = coverage_information(statement(satisfied), TODAY, Manner(version))
+    found = flat(extension)
+    (detail,) = found["detail"]
+    assert detail["code"]["coding"][0] == {"system": version.detail_codes, "code": "allowed-period"}
+    assert detail["value"] == {"start": "2026-11-01", "end": "2027-01-31"}
+    assert detail.get("category") == ("cat-limitation" if version is CRD_22 else None)
+    assert found.get("expiry-date") == ("2027-01-31" if version.expiry_date else None)
+    ending = replace(COVERAGE, until=date(2026, 12, 31))
+    (sooner,) = coverage_information(replace(statement(satisfied), coverage=ending), TODAY, Manner(version))
+    assert flat(sooner).get("expiry-date") == ("2026-12-31" if version.expiry_date else None)
 
 
 @pytest.mark.parametrize("version", [CRD_20, CRD_21])

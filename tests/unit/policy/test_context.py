@@ -126,8 +126,8 @@ def test_a_policy_with_such_a_trigger_is_looked_at_for_every_order_of_the_type()
     catalogue, _ = load_catalogue(definitions(of_type("%line.text contains 'vancomycin'")))
     assert catalogue is not None
     (policy,) = catalogue.policies
-    line = type("Line", (dict,), {"resource": {"resourceType": "MedicationRequest"}})(concept=[])
-    other = type("Line", (dict,), {"resource": {"resourceType": "ServiceRequest"}})(concept=[])
+    line = type("Line", (dict,), {"resource": {"resourceType": "MedicationRequest"}, "ordered": ()})(concept=[])
+    other = type("Line", (dict,), {"resource": {"resourceType": "ServiceRequest"}, "ordered": ()})(concept=[])
     assert catalogue.in_force("acme", line, policy.start) == (policy,)
     assert catalogue.in_force("acme", other, policy.start) == ()
     assert catalogue.in_force("beta", line, policy.start) == ()

@@ -70,7 +70,7 @@ def test_what_became_of_cards_is_counted_by_policy_kind_and_reason(serving: Live
     by_kind = {one["kind"]: one for one in told}
     assert set(by_kind) == set(kinds)
     assert all("masshealth-home-oxygen|" in one["policy"] for one in told)
-    assert by_kind["guideline"]["reasons"] == [{"system": "urn:why", "code": "no-time", "count": 1}]
+    assert by_kind["guideline"]["reasons"] == [{"system": "urn:why", "code": "no-time", "display": None, "count": 1}]
     claims = sum(card["source"]["topic"]["code"] == "claim" for card in cards)
     assert (by_kind["claim"]["sent"], by_kind["claim"]["accepted"]) == (claims, 1)
     assert by_kind["claim"]["acceptedRate"] == 1 / claims
@@ -85,6 +85,20 @@ def test_the_report_is_told_in_words_and_quotes_nobody(serving: LiveServer, path
     assert "1 no-time (urn:why)" in told.stdout
     assert "Mrs Example" not in told.stdout
     assert "none" in report(path, "--since", "2999-01-01").stdout
+
+
+def test_a_reason_that_the_card_offered_is_told_by_its_display(serving: LiveServer, path: Path) -> None:
+    card = next(card for card in sent(serving) if "overrideReasons" in card)
+    [reason] = [one for one in card["overrideReasons"] if one["code"] == "already-done"]
+    given = overridden(card, "")
+    given["overrideReason"]["reason"] = reason
+    assert give(serving, given).status == 200
+    assert f"1 {reason['display']}\n" in report(path).stdout
+    rates = json.loads(report(path, "--json").stdout)["rates"]
+    assert [one["reasons"] for one in rates if one["overridden"]] == [[{**reason, "count": 1}]]
+    system = serving.get(reason["system"].removeprefix("https://cds-service.example.org"))
+    assert system.status == 200
+    assert {"code": reason["code"], "display": reason["display"]} in system.json()["concept"]
 
 
 def test_a_report_without_a_database_says_so(path: Path) -> None:
