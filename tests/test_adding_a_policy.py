@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.adapters.definition_files import read_definition_folders
-from cds_service.policy.case_completeness import gaps
+from cds_service.policy.case_completeness import form_gaps, gaps
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import run_case
 from cds_service.policy.load import load_catalogue
@@ -97,8 +97,8 @@ def test_the_page_leads_to_a_policy_that_passes_check(folders: Path) -> None:
     below = [str(folders / word) if word.startswith("plans/") else word for word in command(4)]
     checked = run(*below, **own)
     assert checked.returncode == 0, checked.stderr
-    assert "5 cases, 0 faults; " in checked.stdout
-    assert "It ends with `5 cases, 0 faults`" in STEPS[4]
+    assert "6 cases, 0 faults; " in checked.stdout
+    assert "It ends with `6 cases, 0 faults`" in STEPS[4]
 
     shown = run(*command(4, 1), **own)
     assert shown.returncode == 0, shown.stderr
@@ -113,8 +113,8 @@ def test_the_page_leads_to_a_policy_that_passes_check(folders: Path) -> None:
     cases.write_text(text.replace("\nunreachable:", f"\n{block(f'{VERSION}/cases.yaml')}\n\nunreachable:"), "utf-8")
     checked = run(*below, **own)
     assert checked.returncode == 0, checked.stderr
-    assert "7 cases, 0 faults; " in checked.stdout
-    assert "`7 cases, 0 faults`" in STEPS[5]
+    assert "8 cases, 0 faults; " in checked.stdout
+    assert "`8 cases, 0 faults`" in STEPS[5]
 
     # and the suite would find nothing that its cases leave out
     read = read_definition_folders(folders / "plans", folders / "valuesets")
@@ -124,7 +124,8 @@ def test_the_page_leads_to_a_policy_that_passes_check(folders: Path) -> None:
     [unread] = [one for one in read.cases if one.path == cases]
     file, problems = read_cases(unread.text, unread.where, unread.charts)
     assert not problems
-    assert gaps(policy, file, [run_case(case, policy) for case in file.cases]) == []
+    results = [run_case(case, policy) for case in file.cases]
+    assert [*gaps(policy, file, results), *form_gaps(policy, results)] == []
 
 
 def test_nothing_is_answered_from_folders_in_which_something_is_to_do(folders: Path) -> None:

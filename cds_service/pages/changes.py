@@ -21,7 +21,7 @@ _PIECES = re.compile(r"\n| \.\. ")
 _LABEL = re.compile(r"^(?:counts|window): ")
 # of every two versions these differ, or they repeat what is told elsewhere
 _TOLD_ELSEWHERE = frozenset({"headings"})
-_NO_CHANGE = frozenset({"version", "in force", "plan"})
+_NO_CHANGE = frozenset({"version", "in force", "plan", "questionnaire"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cds_service.fhir.fhirpath import Expression
 from cds_service.fhir.fhirpath.syntax import Literal
+from cds_service.pages import questions
 from cds_service.pages.fact_nodes import ORDERS, FactNodes
 from cds_service.pages.page import NOTICE, Detail, Page, PageNode, Saying, Section
 from cds_service.pages.requirements import Requirement, code_lines, every_code, requirements, value_set_resources
@@ -142,6 +143,8 @@ class _Writer:
         yield Section("documents", "Documents", about, tuple(map(self._document, policy.documents.values())))
         about = self._about("advice")
         yield Section("advice", "Notes and suggestions", about, tuple(map(self._advice, policy.advice)))
+        if policy.form is not None:
+            yield Section("questions", "Questionnaire", questions.ABOUT, tuple(questions.question_nodes(policy.form)))
         yield Section("facts", "Facts", "", tuple(map(self.facts.node, policy.facts)))
         sets = tuple(map(self._value_set, sorted(policy.value_sets)))
         yield Section("value-sets", "Value sets", "\n".join(_notices(sets)), sets)

@@ -16,6 +16,7 @@ from typing import Any
 from cds_service.fhir.codings import HCPCS, ICD10CM, LOINC
 from cds_service.fhir.problem import Problem
 from cds_service.policy.faults import BASE, CQF_EXPRESSION, POLICY_PART, STRUCTURE
+from cds_service.policy.scaffold_form import form_canonical, scaffold_form
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # an id has 64 characters at most, and criteria put a dot and a word behind the plan's own
@@ -60,6 +61,7 @@ def scaffold(new: NewPolicy, written_on: date) -> tuple[dict[str, str], dict[str
     version = f"{folder}/{new.start}"
     plans = {
         f"{version}/PlanDefinition.json": _json(_plan(new)),
+        f"{version}/Questionnaire.json": _json(scaffold_form(new.id, _name(new), new.start)),
         f"{version}/cases.yaml": _cases(new),
         f"{version}/charts/whole-chart.json": _json(_chart(new)),
         f"{folder}/README.md": _readme(new),
@@ -120,6 +122,10 @@ def _camel(name: str) -> str:
 # -- the plan
 
 
+def _name(new: NewPolicy) -> str:
+    return re.sub(r"^[^A-Za-z]+", "", _camel(new.id)) or "Policy"
+
+
 def _plan(new: NewPolicy) -> dict[str, Any]:
     start = new.start.isoformat()
     program = {"system": "http://terminology.hl7.org/CodeSystem/usage-context-type", "code": "program"}
@@ -128,7 +134,7 @@ def _plan(new: NewPolicy) -> dict[str, Any]:
         "id": new.id,
         "url": f"{BASE}/PlanDefinition/{new.id}",
         "version": start,
-        "name": re.sub(r"^[^A-Za-z]+", "", _camel(new.id)) or "Policy",
+        "name": _name(new),
         "title": "TO DO: the policy's title; as a card says it",
         "type": _concept("http://terminology.hl7.org/CodeSystem/plan-definition-type", "eca-rule"),
         "status": "active",
@@ -193,6 +199,7 @@ def _criteria(new: NewPolicy) -> dict[str, Any]:
         "id": "criteria",
         "title": "Criteria",
         "code": [_concept(POLICY_PART, "criteria")],
+        "definitionCanonical": form_canonical(new.id, new.start),
         "action": [root],
     }
 
@@ -298,6 +305,12 @@ cases:
     order: *order
     answers: {{{new.id}.diagnosis: no, {new.id}.need: no}}
     expect: {{criteria: {{{new.id}: not-met, {new.id}.diagnosis: not-met, {new.id}.need: not-met}}}}
+
+  - name: a clinician who names the diagnosis is heard
+    on: {new.start}
+    order: *order
+    answers: {{{new.id}.diagnosis: yes}}
+    expect: {{criteria: {{{new.id}.diagnosis: met}}}}
 
 unreachable:
   {new.id}: {{not-applicable: "some member always applies"}}

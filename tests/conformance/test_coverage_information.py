@@ -279,3 +279,20 @@ def test_with_coverage_information_off_the_cards_stay(service: FlaskClient) -> N
         off = answered(service, asking(call_of(hook), coverage_info=False))
         assert len(off["cards"]) == len(on["cards"])
         assert not written(off)
+
+
+@requirement("resp-38")
+@each_version
+def test_where_documents_are_needed_the_questionnaire_is_named_and_is_held_here(
+    version: str, service: FlaskClient
+) -> None:
+    asked: set[str] = set()
+    for name in ("home-oxygen-order-sign", "two-lines-of-one-policy", "oximeter-for-an-infant-on-oxygen"):
+        for statements in written(answered(service, asking(conversation(name), version))).values():
+            for said in statements:
+                assert ("doc-needed" in said) == ("questionnaire" in said), name
+                asked |= set(said.get("questionnaire", ()))
+    assert len(asked) == 2
+    for canonical in asked:
+        address = canonical.rpartition("|")[0].rpartition("/fhir/")[2]
+        assert service.get(f"/fhir/{address}").status_code == 200
