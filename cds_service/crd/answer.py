@@ -98,9 +98,8 @@ def answer(
     not_looked_up = request.not_looked_up(catalogue.types_needed)
     no_responses = not_looked_up.pop(KIND, None)
     # that none was sent is no failure: most EHRs send none
-    failed = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
-    if stored is None:
-        failed = failed or "what was sent here could not be read"
+    cut = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
+    failed = cut or ("what was sent here could not be read" if stored is None else None)
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
     lines = order_lines(scope.draft, record, asked_at)
@@ -125,7 +124,7 @@ def answer(
         business_hours,
         patient,
         earlier,
-        Responses(record, request.resources, stored or NONE_STORED, asked_at),
+        Responses(record, request.resources, stored or NONE_STORED, asked_at, cut),
         failed,
     )
     said = [

@@ -55,9 +55,12 @@ class Responses:
         resources: Sequence[Given],
         stored: Sequence[StoredResponse],
         asked_at: datetime,
+        cut: str | None = None,
     ) -> None:
+        """`cut`: why those of the chart may not be all, where that is so: the newest may be among the others."""
         self.record = record
         self.stored = stored
+        self.cut = cut
         self.latest = asked_at + SKEW
         places = {fault.where: fault.what for fault in record.faults if fault.resource_type == KIND}
         # what the record kept out is looked at for the name of its form alone
@@ -102,13 +105,21 @@ class Responses:
                 closed.add(reference)
             elif named is not None and named.url == form.url:
                 read = read_response(resource, form, patient=None, base=self.record.base, latest=self.latest)
-                if isinstance(read, Response):
+                if isinstance(read, Response) and self.cut is not None:
+                    if not self._is_stored(resource):
+                        said = f"{reference} may not be the newest: {self.cut}"
+                        unread.append(Unread(said, frozenset(read.answers), reference, read.authored, doubts=True))
+                elif isinstance(read, Response):
                     found[reference if "/" in reference else f"#{len(found)}"] = read
                 else:
                     unread.append(_unread(resource, form, read, reference, named.version == form.version))
         for one in self.stored:
             self._add_stored(one, form, found, closed)
         return list(found.values()), unread
+
+    def _is_stored(self, resource: Mapping[str, Any]) -> bool:
+        said = (resource.get("id"), resource.get("authored"))
+        return any((one.id, one.resource.get("authored")) == said for one in self.stored)
 
     def _add_stored(self, one: StoredResponse, form: Form, found: dict[str, Response], closed: set[str]) -> None:
         named = questionnaire_named(one.resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from cds_service.crd.hook_request import parse_hook_request
 from cds_service.crd.queries import Query, Reading
 from cds_service.crd.responses import StoredResponse
 from cds_service.policy.catalogue import Catalogue
+from cds_service.policy.form import form_of
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.model import Determination, Status, Verdict
 from tests.fakes import numbered_ids
@@ -32,8 +34,9 @@ from tests.unit.policy.small_form import (
     question,
     questionnaire,
     response,
+    with_form,
 )
-from tests.unit.policy.small_plan import definitions, row, window
+from tests.unit.policy.small_plan import row, window
 from tests.unit.policy.test_criteria import saturation
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-05-01"}
@@ -288,6 +291,15 @@ def test_the_moment_of_an_answer_counts_by_its_instant_whatever_its_offset() -> 
     assert verdict(STABLE, early, late).status is Status.NOT_MET
 
 
+def test_of_responses_that_were_cut_off_none_counts_unless_it_was_sent_here_too() -> None:
+    page = {**bundle(response(*ALL)), "link": [{"relation": "next", "url": "https://ehr.example.org/fhir?2"}]}
+    found = verdict(STABLE, questionnaireResponses=page)
+    assert found.status is Status.UNKNOWN
+    assert found.reason is not None and "QuestionnaireResponse/r1 may not be the newest" in found.reason
+    kept = (StoredResponse("r1", response(*ALL)),)
+    assert verdict(STABLE, questionnaireResponses=page, stored=kept).status is Status.MET
+
+
 # -- conditions that read an answer, where the answers may not all be there
 
 
@@ -300,7 +312,7 @@ def purchases() -> Catalogue:
             covered="covered", paNeeded="auth-needed"),
         row("auth.rented", covered="covered", paNeeded="no-auth"),
     ]  # fmt: skip
-    found, problems = load_catalogue(definitions(plan, questionnaire()))
+    found, problems = load_catalogue(with_form(plan, questionnaire()))
     assert found is not None, problems
     return found
 
@@ -348,7 +360,7 @@ def test_no_authorization_rests_on_an_answer_where_the_chart_could_not_be_read()
         row("auth.resting", "%`acme-oxygen.rest`.met", covered="covered", paNeeded="no-auth"),
         row("auth.rest", covered="covered", paNeeded="auth-needed"),
     ]
-    held, problems = load_catalogue(definitions(plan, questionnaire()))
+    held, problems = load_catalogue(with_form(plan, questionnaire()))
     assert held is not None, problems
     assert determined(response(*ALL), held=held).pa_needed == "no-auth"
     said = determined(response(*ALL), held=held, observations=FAILED)
@@ -357,10 +369,10 @@ def test_no_authorization_rests_on_an_answer_where_the_chart_could_not_be_read()
 
 
 def test_an_exclusion_that_the_clinician_confirms_is_one() -> None:
-    form = questionnaire()
-    form["item"][0]["item"].append(question("excl.angina"))
-    held, problems = load_catalogue(definitions(plan_with_form(), form))
-    assert held is not None, problems
+    asked = questionnaire()
+    asked["item"][0]["item"].append(question("excl.angina"))
+    [policy] = CATALOGUE.policies
+    held = Catalogue([replace(policy, form=form_of(asked))], CATALOGUE.payers, CATALOGUE.value_sets)
     excluded = determined(response(*ALL, item("excl.angina", YES)), held=held)
     assert [one.id for one in excluded.exclusions] == ["excl.angina"]
     assert excluded.root is not None and excluded.root.status is Status.NOT_MET
@@ -371,7 +383,7 @@ def test_an_answer_that_is_older_than_the_values_that_count_is_asked_again() -> 
     plan = plan_with_form()
     [resting] = [one for one in plan["action"][1]["input"] if one["id"] == "restingO2"]
     resting["dateFilter"] = window("effective", "%orderDate - 30 days", "%onDate")
-    held, problems = load_catalogue(definitions(plan, questionnaire()))
+    held, problems = load_catalogue(with_form(plan, questionnaire()))
     assert held is not None, problems
     old = authored("2026-10-10T09:00:00Z", item(REST, YES), item(STABLE, YES))
     late = verdict(REST, old, held=held)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cds_service.policy.form import Form, form_of
 from cds_service.policy.load import Definition
-from tests.unit.policy.small_plan import BASE, definitions, small_plan
+from tests.unit.policy.small_plan import BASE, criterion, definitions, small_plan
 
 URL = f"{BASE}/Questionnaire/acme-oxygen"
 CANONICAL = f"{URL}|2024-06-01"
@@ -24,9 +24,13 @@ def coding(system: str, code: str) -> dict[str, Any]:
 YES, NO, DONT_KNOW = coding(YES_NO, "Y"), coding(YES_NO, "N"), coding(ABSENT, "asked-unknown")
 
 
+def option(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"valueCoding": {**answer["valueCoding"], "display": f"Says {answer['valueCoding']['code']}"}}
+
+
 def question(name: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"linkId": name, "type": "choice", "text": f"Is it so: {name}?"}
-    found["answerOption"] = [YES, NO, DONT_KNOW]
+    found["answerOption"] = [option(one) for one in (YES, NO, DONT_KNOW)]
     return {**found, **more, **({"item": list(items)} if items else {})}
 
 
@@ -42,6 +46,7 @@ _QUESTIONNAIRE: dict[str, Any] = {
     "name": "AcmeOxygen",
     "title": "Acme home oxygen",
     "status": "active",
+    "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Acme home oxygen</div>'},
     "subjectType": ["Patient"],
     "effectivePeriod": {"start": "2024-06-01"},
     "item": [
@@ -51,20 +56,20 @@ _QUESTIONNAIRE: dict[str, Any] = {
             "text": "Home oxygen: all of these",
             "item": [
                 question("acme-oxygen.lung", required=True),
-                question("acme-oxygen.rest", text_item("acme-oxygen.rest.found")),
+                question("acme-oxygen.rest"),
+                text_item("acme-oxygen.rest.found"),
                 question("acme-oxygen.stable"),
-                question("ask.kind", answerOption=[coding(KINDS, "rental"), coding(KINDS, "purchase")]),
+                question("ask.kind", answerOption=[option(coding(KINDS, one)) for one in ("rental", "purchase")]),
                 question(
                     "acme-oxygen.child",
                     enableWhen=[{"question": "ask.kind", "operator": "=",
                                  "answerCoding": {"system": KINDS, "code": "rental"}}],
                 ),
-                {"linkId": "ask.flow", "type": "quantity", "text": "Litres a minute"},
                 {"linkId": "doc.report.file", "type": "attachment", "text": "A note beside the report"},
                 {"linkId": "doc.report", "type": "attachment", "text": "The report", "repeats": True},
             ],
         },
-        {"linkId": "form.attestation", "type": "choice", "text": "True to my knowledge?", "answerOption": [YES]},
+        {"linkId": "form.attestation", "type": "choice", "text": "Is it true?", "answerOption": [option(YES)]},
     ],
 }  # fmt: skip
 
@@ -74,19 +79,36 @@ def questionnaire() -> dict[str, Any]:
 
 
 def form() -> Form:
-    return form_of(questionnaire())
+    """The form, with what shipped ones do not have: a quantity, and an item under a question."""
+    asked = questionnaire()
+    lung, rest, found, *others = asked["item"][0]["item"]
+    others.append({"linkId": "ask.flow", "type": "quantity", "text": "Litres a minute"})
+    asked["item"][0]["item"] = [lung, {**rest, "item": [found]}, *others]
+    return form_of(asked)
 
 
 def plan_with_form() -> dict[str, Any]:
-    """The small plan, which names its questionnaire where criteria are asked."""
+    """The small plan, which names its questionnaire, and of a child reads whether it is a rental."""
     plan = small_plan()
-    [criteria] = [one for one in plan["action"] if one["id"] == "criteria"]
+    criteria = plan["action"][1]
+    child = criterion(
+        "acme-oxygen.child",
+        "%answers.exists(linkId = 'ask.kind' and value = 'rental')"
+        " or iif(%answers.exists(linkId = 'ask.kind' and value = 'purchase'), false)",
+        "%patient.birthDate + 21 years > %orderDate",
+    )
     criteria["definitionCanonical"] = CANONICAL
+    criteria["action"][0]["action"][3] = child
     return plan
 
 
 def definitions_with_form() -> list[Definition]:
-    return definitions(plan_with_form(), questionnaire())
+    return with_form(plan_with_form(), questionnaire())
+
+
+def with_form(plan: dict[str, Any], asked: dict[str, Any]) -> list[Definition]:
+    where = "plans/acme/oxygen/2024-06-01/Questionnaire.json"
+    return [*definitions(plan), Definition(where, asked, "2024-06-01")]
 
 
 def item(name: str, *answers: dict[str, Any]) -> dict[str, Any]:

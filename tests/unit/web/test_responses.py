@@ -393,12 +393,12 @@ def test_where_the_store_is_away_nothing_is_acknowledged(client: FlaskClient, da
 
 
 def test_numbers_are_kept_as_they_were_written(client: FlaskClient, database: Path) -> None:
-    flow = item("ask.flow", {"valueQuantity": {"value": 1.1, "unit": "L/min"}})
-    text = json.dumps(response(*ALL, flow)).replace("1.1,", "1.10,").encode()
+    report = item("doc.report", {"valueAttachment": {"data": "JVBERi0=", "extension": [{"valueDecimal": 1.1}]}})
+    text = json.dumps(response(*ALL, report)).replace("1.1}", "1.10}").encode()
     reply = send(client, text, assertion_id(sign(client)))
     assert reply.status_code == 201
-    assert b'"value": 1.10' in reply.data
-    assert b'"value": 1.10' in stored(database)[0][2]
+    assert b'"valueDecimal": 1.10' in reply.data
+    assert b'"valueDecimal": 1.10' in stored(database)[0][2]
 
 
 def test_no_answer_is_written_to_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
