@@ -4,10 +4,12 @@ VENV   ?= .venv
 PYTHON ?= python3 python3.11 python3.12 python3.13 python3.14
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
+# the last file that is fetched stands for all: they come together or not at all
+LIBRARIES := dtr_app/site/vendor/fhirclient/fhir-client.js
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check conformance coverage mutate bench image format new-policy install verify clean
+.PHONY: help serve test browser check conformance coverage mutate bench image format new-policy dtr-app install verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +18,12 @@ serve: $(VENV)/.runtime ## start the server on this machine with the policies of
 	@echo "CDS_CLIENT_AUTH=off: callers are not asked who they are, so only this machine is served."
 	@CDS_CLIENT_AUTH=off exec $(VENV)/bin/cds-service serve --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev ## the whole suite, the policies' own cases included
-	$(VENV)/bin/pytest -n auto
+test: $(VENV)/.dev ## the whole suite, the policies' own cases included; what needs a browser is in make browser
+	$(VENV)/bin/pytest -n auto -m "not browser"
+
+browser: $(VENV)/.browser $(LIBRARIES) ## the app at /dtr/, in Chromium and alone (needs chromium, Node and npm)
+	node --test dtr_app/tests/*.test.js
+	$(VENV)/bin/pytest -n 2 -m browser tests/browser
 
 check: $(VENV)/.dev ## format, lint, types, import layers, docs, plans
 	$(VENV)/bin/ruff format --check .
@@ -55,12 +61,19 @@ new-policy: $(VENV)/.runtime ## write the files of a new policy: make new-policy
 image: ## build the container image (needs a container daemon)
 	docker build --tag cds-service .
 
+dtr-app: $(LIBRARIES) ## fetch the libraries of the app at /dtr/ (once; needs Node and npm, which serving does not)
+
+$(LIBRARIES): dtr_app/libraries.json dtr_app/fetch.mjs
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  echo "Node and npm are needed, once, to fetch two libraries. On Debian or Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	node dtr_app/fetch.mjs
+
 install: ## install the service, its policies inside, into VENV; COMPILED=1: with the hot path as machine code
 	@$(MAKE) --no-print-directory $(VENV)/bin/python
 ifdef COMPILED
 	@# in a copy: the compiler leaves its modules beside the sources, where they would hide them from then on
 	copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	  cp -R cds_service plans valuesets pyproject.toml README.md LICENSE NOTICE "$$copy" && \
+	  cp -R cds_service dtr_app plans valuesets pyproject.toml README.md LICENSE NOTICE "$$copy" && \
 	  HATCH_BUILD_HOOK_ENABLE_MYPYC=true $(PIP) install --force-reinstall "$$copy"
 else
 	$(PIP) install .
@@ -69,8 +82,8 @@ endif
 verify: ## check the policies of the service installed in VENV (the image's second step)
 	$(VENV)/bin/cds-service check
 
-clean: ## remove the venv and the caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+clean: ## remove the venv, the caches and what was fetched
+	rm -rf $(VENV) dtr_app/site/vendor tests/browser/shots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable .
@@ -79,6 +92,10 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.browser: $(VENV)/.dev
+	$(PIP) install --editable '.[dev,browser]'
+	@touch $@
 
 $(VENV)/bin/python:
 	@found=; bare=; \
