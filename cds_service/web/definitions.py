@@ -71,11 +71,7 @@ def definitions(
             answer.headers["ETag"] = f'W/"{found.name}"'
         return answer
 
-    @blueprint.get("/fhir/<resource_type>")
-    @blueprint.post("/fhir/<resource_type>/_search")
     def find(resource_type: str) -> Response:
-        if resource_type not in TYPES:
-            return not_served(f"/fhir/{resource_type}")
         query = [*request.args.items(multi=True), *request.form.items(multi=True)]
         base = public_url or request.url_root.rstrip("/")
         address = f"{base}/fhir/{resource_type}"
@@ -85,6 +81,10 @@ def definitions(
             return refusal(found, 400)
         return Response(orjson.dumps(found), mimetype=FHIR_JSON)
 
+    # of these types alone: what may be sent to another type's address is not for this module to say
+    searched = f"/fhir/<any({', '.join(TYPES)}):resource_type>"
+    blueprint.add_url_rule(searched, "find", find, methods=["GET"])
+    blueprint.add_url_rule(f"{searched}/_search", "find_posted", find, methods=["POST"])
     return blueprint
 
 

@@ -15,7 +15,7 @@ from cds_service.fhir.codings import CPT, HCPCS
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "cds_service").rglob("*.py"))
-CORE = ("fhir", "terminology", "policy", "pages", "crd")
+CORE = ("fhir", "terminology", "policy", "pages", "crd", "dtr")
 
 
 def inside(path: Path) -> str:

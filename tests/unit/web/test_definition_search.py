@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cds_service.web.definitions import definitions
+from cds_service.web.problems import refuse_in_one_shape
 
 BASE = "https://cds-service.example.org/fhir"
 
@@ -39,6 +40,7 @@ HELD = (
 
 def client() -> FlaskClient:
     app = Flask(__name__, static_folder=None)
+    refuse_in_one_shape(app, 1 << 20)
     held = [(one, json.dumps(one).encode()) for one in HELD]
     app.register_blueprint(definitions(held, lambda: date(2026, 6, 1), "https://cds.example.org"))
     return app.test_client()
