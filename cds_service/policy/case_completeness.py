@@ -13,6 +13,7 @@ from cds_service.fhir.quantities import Quantity, convert, parse_quantity
 from cds_service.policy.case_file import CaseFile
 from cds_service.policy.cases import CaseResult, run_case
 from cds_service.policy.choices import answer_of
+from cds_service.policy.form_rules import unasked
 from cds_service.policy.items import Reading
 from cds_service.policy.model import Status
 from cds_service.policy.plan import Policy
@@ -83,9 +84,19 @@ def form_gaps(policy: Policy, results: Sequence[CaseResult]) -> list[str]:
         for answer in (("yes",) if item.type == "attachment" else (answer_of(choice.code) for choice in item.choices))
         if answer != "dont-know" and (item.link_id, answer) not in given
     ]
+    found += _open_and_not_asked(policy, results)
     if not any(_answers_meet_the_root(result, policy) for result in results):
         found.append("no case with a chart whose answers alone take the root from unknown to met")
     return found
+
+
+def _open_and_not_asked(policy: Policy, results: Sequence[CaseResult]) -> Iterator[str]:
+    """Criteria that the plan says are not asked, open in some case, with no word how the order cures it."""
+    verdicts = (one for result in results if result.determination for one in result.determination.criteria)
+    open_ones = {one.id for one in verdicts if one.status is Status.UNKNOWN}
+    for name in sorted(open_ones & unasked(policy)):
+        if policy.criteria[name].hint is None:
+            yield f"{name}: open in some case, not asked, and its description names no field of the order that cures it"
 
 
 def _answers_meet_the_root(result: CaseResult, policy: Policy) -> bool:

@@ -306,11 +306,11 @@ cases:
     answers: {{{new.id}.diagnosis: no, {new.id}.need: no}}
     expect: {{criteria: {{{new.id}: not-met, {new.id}.diagnosis: not-met, {new.id}.need: not-met}}}}
 
-  - name: a clinician who names the diagnosis is heard
+  - name: a clinician who names the diagnosis is heard, and the document that is attached is on file
     on: {new.start}
     order: *order
-    answers: {{{new.id}.diagnosis: yes}}
-    expect: {{criteria: {{{new.id}.diagnosis: met}}}}
+    answers: {{{new.id}.diagnosis: yes, doc.statement: yes}}
+    expect: {{criteria: {{{new.id}.diagnosis: met}}, documents: {{doc.statement: on-file}}}}
 
 unreachable:
   {new.id}: {{not-applicable: "some member always applies"}}
