@@ -36,6 +36,7 @@ from cds_service.policy.context import Context
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.plan import Policy
 from cds_service.settings import Settings, shipped
+from cds_service.web.cors import allow_origins
 from cds_service.web.definitions import definitions
 from cds_service.web.discovery import discovery
 from cds_service.web.dtr_app import dtr_app
@@ -136,6 +137,8 @@ def create_app(
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     refuse_in_one_shape(app, settings.max_body)
+    unasked = settings.cors_origins is None and settings.client_auth == "off"
+    allow_origins(app, settings.cors_origins or (), loopback=unasked)
     app.register_blueprint(health(len(policies.catalogue.policies), store.trouble))
     app.register_blueprint(discovery(announced))
     ids = new_id or (lambda: str(uuid.uuid4()))

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cds_service.crd.versions import VERSIONS, version_named
+from cds_service.fhir.addresses import read_address
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import STANDARD_HOURS, BusinessHours
 
@@ -44,6 +45,7 @@ class Settings:
     dtr_client_id: str  # as our app for questionnaires is registered where the client registry says nothing
     dtr_context_days: int  # 0: nothing is kept for questionnaires
     record_days: int | None  # None: kept for good
+    cors_origins: frozenset[str] | None  # None: those of this machine while nobody is asked who calls, else none
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ SETTINGS = (
         "CDS_DTR_CONTEXT_DAYS", "90", "days for which a questionnaire can be filled from what was looked at; 0: none"
     ),
     Setting("CDS_RECORD_DAYS", "kept for good", "days for which answers, calls, cards and feedback are kept"),
+    Setting("CDS_CORS_ORIGINS", "of this machine, or none", "origins of web pages that may call from a browser"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -118,6 +121,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         dtr_client_id=read("CDS_DTR_CLIENT_ID", _client_id, _DEFAULTS["CDS_DTR_CLIENT_ID"]),
         dtr_context_days=read("CDS_DTR_CONTEXT_DAYS", _days, int(_DEFAULTS["CDS_DTR_CONTEXT_DAYS"])),
         record_days=read("CDS_RECORD_DAYS", _some_days, None),
+        cors_origins=read("CDS_CORS_ORIGINS", _origins, None),
     )
     if settings.record_days is not None and settings.record_days < settings.dtr_context_days:
         what = f"shorter than CDS_DTR_CONTEXT_DAYS ({settings.dtr_context_days})"
@@ -229,6 +233,17 @@ def _hook_budget(text: str) -> float:
 
 def _ids(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
+
+
+def _origins(text: str) -> frozenset[str] | None:
+    found = set()
+    for one in text.replace(",", " ").split():
+        address = read_address(one)
+        # OWASP: no wildcard, and nothing that a browser would not send as an Origin
+        if address is None or address.path or address.query:
+            raise _Wrong(f"{one!r} is no origin", "write scheme and host, such as https://sandbox.example.org")
+        found.add(address.origin)
+    return frozenset(found)
 
 
 def _database_url(text: str) -> str:

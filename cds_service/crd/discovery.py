@@ -52,6 +52,9 @@ def _service(hook: Hook, catalogue: NeedsTypes) -> dict[str, Any]:
         "id": hook.service,
         "title": hook.title,
         "description": hook.description,
+        # CDS Hooks 3.0 (ballot), harmless before it
+        "version": "2.0.0",
+        "hookVersion": hook.version,
         "usageRequirements": (
             "Answers from what the call carries and, where the FHIR server is registered, from what it lets be read: "
             "what neither brings is unknown, and never a no."

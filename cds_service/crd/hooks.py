@@ -43,6 +43,7 @@ class Hook:
     cards: frozenset[str]
     title: str
     description: str
+    version: str = "1.0"  # of the hook in the library of CDS Hooks; 1.0 of order-dispatch is understood as well
 
     @property
     def service(self) -> str:
@@ -122,6 +123,7 @@ _ALL = (
         cards=frozenset({"guideline", "clinical-reminder", "dtr-card"}),
         title="Prior authorization of orders sent to a performer",
         description=_SAYS,
+        version="1.1",
     ),
     Hook(
         name="appointment-book",

@@ -224,7 +224,7 @@ def _advice() -> dict[str, Any]:
     submit = {
         "id": "advice.submit",
         "title": "TO DO: the summary of a note on how to submit; below 140 characters",
-        "description": "TO DO: how a request is submitted; portal, form, telephone",
+        "description": "TO DO: how a request is submitted; what goes with it, and no portal (CRD resp-23)",
         "code": [_concept(POLICY_PART, "card")],
         "documentation": _cited("TO DO: the section that says how to submit; its number"),
     }

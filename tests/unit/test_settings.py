@@ -57,6 +57,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_DTR_CLIENT_ID="app-7",
         CDS_DTR_CONTEXT_DAYS="7",
         CDS_RECORD_DAYS="3653",
+        CDS_CORS_ORIGINS="https://Sandbox.example.org:443, http://127.0.0.1:3000",
         CDS_DATABASE_URL=f"sqlite:///{tmp_path}/cds.sqlite",
     )
     assert settings == Settings(
@@ -75,6 +76,7 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         dtr_client_id="app-7",
         dtr_context_days=7,
         record_days=3653,
+        cors_origins=frozenset({"https://sandbox.example.org", "http://127.0.0.1:3000"}),
     )
     assert settings.time_zone.key == "America/Chicago"
 
@@ -114,6 +116,11 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         ("CDS_DTR_CONTEXT_DAYS", "-1"),
         ("CDS_DTR_CONTEXT_DAYS", "36501"),
         ("CDS_RECORD_DAYS", "0"),
+        ("CDS_CORS_ORIGINS", "*"),
+        ("CDS_CORS_ORIGINS", "null"),
+        ("CDS_CORS_ORIGINS", "sandbox.example.org"),
+        ("CDS_CORS_ORIGINS", "https://*.example.org"),
+        ("CDS_CORS_ORIGINS", "https://sandbox.example.org/app"),
         ("CDS_RECORD_DAYS", "89"),  # shorter than contexts are kept
         ("CDS_MAX_BODY", "8 MB"),
         ("CDS_MAX_BODY", "-1"),
