@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from cds_service.crd.memory import assertion_ids
 from cds_service.dtr.asked_form import MANNERS, adaptive_shell
 from cds_service.policy.form import form_of
 from tests.browser.charts import KIT, OXIMETER, OXYGEN
@@ -213,20 +214,17 @@ def test_an_adaptive_form_asks_one_thing_after_the_other_until_it_is_settled(
     [plan] = (ROOT / "plans").glob("*/resuscitation-kit/*/Questionnaire.json")
     form = form_of(json.loads(plan.read_text(encoding="utf-8")))
 
-    def as_shell(route: Any) -> None:
-        answer = route.fetch()
-        parameters = answer.json()
-        [bundle] = [one["resource"] for one in parameters["parameter"] if one["resource"]["resourceType"] == "Bundle"]
-        sent = json.loads(route.request.post_data)["parameter"]
-        [context] = [one["valueString"] for one in sent if one["name"] == "context"]
+    [context] = assertion_ids([kit.clinic.order(KIT.reference)])
+
+    def as_shell(parameters: Resource) -> None:
+        bundle = bundle_of(parameters)
         shell = adaptive_shell(form, f"{payer}/fhir", MANNERS["2.2"], context)
         [draft] = [
             one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "QuestionnaireResponse"
         ]
         bundle["entry"] = [{"resource": shell}, {"resource": {name: draft[name] for name in draft if name != "item"}}]
-        route.fulfill(response=answer, json=parameters)
 
-    page.route("**/Questionnaire/$questionnaire-package*", as_shell)
+    package_changed(page, as_shell)
     opened(page)
     steps = 0
     while page.get_by_role("button", name="Next question").is_visible():
@@ -243,6 +241,45 @@ def test_an_adaptive_form_asks_one_thing_after_the_other_until_it_is_settled(
     assert verdicts(page)["husky-kit"] == "met"
     [response] = kit.responses()
     assert response["status"] == "completed"
+
+
+# -- several forms ----------------------------------------------------------------------------------------
+
+
+def package_changed(page: Any, change: Callable[[Resource], None]) -> None:
+    """What the service answers to $questionnaire-package, as a test wants it."""
+
+    def changed(route: Any) -> None:
+        answer = route.fetch()
+        parameters = answer.json()
+        change(parameters)
+        route.fulfill(response=answer, json=parameters)
+
+    page.route("**/Questionnaire/$questionnaire-package*", changed)
+
+
+def bundle_of(parameters: Resource) -> Resource:
+    [bundle] = [one["resource"] for one in parameters["parameter"] if one["resource"]["resourceType"] == "Bundle"]
+    found: Resource = bundle
+    return found
+
+
+def test_of_several_forms_one_follows_the_other(page: Any, kit: SmartEhr) -> None:
+    def twice(parameters: Resource) -> None:
+        again = json.loads(json.dumps(bundle_of(parameters)))
+        again["entry"][0]["resource"]["title"] = "Another form"
+        parameters["parameter"].append({"name": "packagebundle", "resource": again})
+
+    package_changed(page, twice)
+    page.click("#open")
+    page.get_by_role("heading", name="Which form first?").wait_for()
+    page.locator("#choices button").first.click()
+    page.locator("#asking").wait_for()
+    answer_all(page, KIT.answers)
+    completed(page)
+    page.get_by_role("button", name="The next form").click()
+    page.locator("#asking").wait_for()
+    assert page.locator("h1").inner_text() == "Another form"
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------
@@ -275,6 +312,20 @@ def test_what_the_payer_refuses_stays_a_draft_and_leads_to_its_question(page: An
     assert "husky-kit.contents" in page.evaluate("document.activeElement.name")
     assert [one["status"] for one in kit.responses()] == ["in-progress"]
     ignores(page, "422")
+
+
+def test_a_form_that_cannot_be_shown_is_told_to_the_payer_without_answers(page: Any, kit: SmartEhr) -> None:
+    def broken(parameters: Resource) -> None:
+        form = bundle_of(parameters)["entry"][0]["resource"]
+        form["item"].append({"linkId": "broken", "type": "choice", "text": "?", "answerValueSet": "#nowhere"})
+
+    package_changed(page, broken)
+    with page.expect_request("**/Questionnaire/$log-questionnaire-errors") as told:
+        page.click("#open")
+    page.get_by_text("This form cannot be shown here").wait_for()
+    names = [one["name"] for one in json.loads(told.value.post_data)["parameter"]]
+    assert names == ["questionnaire", "operationOutcome"]
+    assert "Lee" not in told.value.post_data and "p1" not in told.value.post_data
 
 
 def test_a_payer_that_is_away_costs_no_answer(page: Any, kit: SmartEhr) -> None:

@@ -8,7 +8,7 @@ import { canonicalOf, determinationIn, draftsFor, packageRequest, packages } fro
 import { determinationView, headline } from "./determination.js";
 import { enabledLinks, lacking, walk } from "./items.js";
 import { faults, given, goTo, rendered } from "./form.js";
-import { nextQuestion, questionnairePackage, Refused, sent } from "./service.js";
+import { faultyForm, nextQuestion, questionnairePackage, Refused, sent } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
 const ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive";
@@ -129,7 +129,12 @@ async function stopped(client, response) {
 
 async function shownWith(answers) {
   at.before = answers;
-  await rendered("form", at.questionnaire, at.valueSets, answers);
+  try {
+    await rendered("form", at.questionnaire, at.valueSets, answers);
+  } catch (fault) {
+    faultyForm(at.questionnaire, fault);
+    throw new Error("This form cannot be shown here. The payer was told; ask it for another way to answer.");
+  }
   show("asking");
   show("next", at.isAdaptive && !at.isLast);
   show("complete", !at.isAdaptive || at.isLast);

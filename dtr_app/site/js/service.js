@@ -1,6 +1,6 @@
 // The calls to the payer's service that this page comes from.
 
-import { issuesOf } from "./package.js";
+import { canonicalOf, issuesOf } from "./package.js";
 
 const BASE = new URL("../", new URL("./", location.href));
 
@@ -41,6 +41,17 @@ export function nextQuestion(response, address) {
   const [, below = ""] = address.split(/\/fhir(?=\/|$)/);
   return posted(`fhir${below}/Questionnaire/$next-question?${VERSION}`, response);
 }
+/** Tells the payer that a form of its cannot be shown (DTR, spec-78). No answer and no patient is in it, and it is not
+ * waited for. */
+export function faultyForm(questionnaire, fault) {
+  const issue = [{ severity: "error", code: "exception", diagnostics: `cds-service DTR app: ${fault?.name ?? "fault"} while it was shown` }];
+  const parameter = [
+    { name: "questionnaire", valueCanonical: canonicalOf(questionnaire) },
+    { name: "operationOutcome", resource: { resourceType: "OperationOutcome", issue } },
+  ];
+  return posted("fhir/Questionnaire/$log-questionnaire-errors", { resourceType: "Parameters", parameter }).catch(() => undefined);
+}
+
 /** `context` is the id of the payer's assertion that the response belongs to, where it is known. */
 export function sent(response, context) {
   return posted(`fhir/QuestionnaireResponse${context ? `?${new URLSearchParams({ context })}` : ""}`, response);
