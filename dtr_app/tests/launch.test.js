@@ -83,6 +83,17 @@ test("the newest draft of this form for this order is resumed, one of an older v
   assert.deepEqual(outdated.map((one) => one.id), ["earlier"]);
 });
 
+test("a draft of an adaptive form is known by the form that its own is derived from", () => {
+  const draft = {
+    id: "a", status: "in-progress", questionnaire: "#f",
+    contained: [{ resourceType: "Questionnaire", id: "f", derivedFrom: ["https://p/q|2"] }],
+    extension: [{ url: "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/qr-context", valueReference: { reference: "DeviceRequest/o" } }],
+  };
+  const order = { resourceType: "DeviceRequest", id: "o" };
+  assert.equal(draftsFor({ url: "https://p/q", version: "2" }, order, [draft]).draft.id, "a");
+  assert.equal(draftsFor({ url: "https://p/q", version: "3" }, order, [draft]).draft, null);
+});
+
 test("the determination is read out of the answer to a response", () => {
   const answer = { parameter: [{ name: "response", resource: {} }, { name: "determination", valueString: '{"covered":"covered"}' }] };
   assert.deepEqual(determinationIn(answer), { determination: { covered: "covered" }, remarks: [] });

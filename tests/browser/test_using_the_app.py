@@ -9,11 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cds_service.crd.memory import assertion_ids
-from cds_service.dtr.asked_form import MANNERS, adaptive_shell
-from cds_service.policy.form import form_of
 from tests.browser.charts import KIT, OXIMETER, OXYGEN
-from tests.browser.conftest import ROOT
 from tests.browser.drive import (
     answer_all,
     choose,
@@ -208,39 +204,45 @@ def test_an_order_that_nobody_asked_the_payer_about_can_be_asked_about(page: Any
 # -- an adaptive form -------------------------------------------------------------------------------------
 
 
-def test_an_adaptive_form_asks_one_thing_after_the_other_until_it_is_settled(
-    page: Any, shot: Shot, kit: SmartEhr, payer: str
-) -> None:
-    [plan] = (ROOT / "plans").glob("*/resuscitation-kit/*/Questionnaire.json")
-    form = form_of(json.loads(plan.read_text(encoding="utf-8")))
+def settled(page: Any) -> None:
+    """Wait for what the service asks next, or for the end."""
+    page.locator("#next:visible:not([disabled]), #complete:visible:not([disabled])").first.wait_for()
 
-    [context] = assertion_ids([kit.clinic.order(KIT.reference)])
 
-    def as_shell(parameters: Resource) -> None:
-        bundle = bundle_of(parameters)
-        shell = adaptive_shell(form, f"{payer}/fhir", MANNERS["2.2"], context)
-        [draft] = [
-            one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "QuestionnaireResponse"
-        ]
-        bundle["entry"] = [{"resource": shell}, {"resource": {name: draft[name] for name in draft if name != "item"}}]
-
-    package_changed(page, as_shell)
+def test_step_by_step_only_what_is_needed_is_asked_until_it_is_settled(page: Any, shot: Shot, kit: SmartEhr) -> None:
     opened(page)
-    steps = 0
-    while page.get_by_role("button", name="Next question").is_visible():
-        shot(f"step-{steps}")
-        answer_all(page, KIT.answers)
+    everything = len(open_questions(page))
+    page.get_by_role("button", name="step by step").click()
+    page.get_by_role("button", name="Next question").wait_for()
+    asked: set[str] = set()
+    for step in range(20):
+        settled(page)
+        shot(f"step-{step}")
+        asked |= set(answer_all(page, KIT.answers))
+        if not page.get_by_role("button", name="Next question").is_visible():
+            break
         page.get_by_role("button", name="Next question").click()
-        page.locator("#next:visible:not([disabled]), #complete:visible:not([disabled])").first.wait_for()
-        steps += 1
-        assert steps < 20
-    answer_all(page, KIT.answers)
     completed(page)
     shot("result")
-    assert steps > 1
+    assert 1 < len(asked) < everything
     assert verdicts(page)["husky-kit"] == "met"
     [response] = kit.responses()
     assert response["status"] == "completed"
+    assert set(origins(response).values()) >= {"manual"}
+
+
+def test_a_draft_of_an_adaptive_form_goes_on_where_it_was(page: Any, kit: SmartEhr) -> None:
+    opened(page)
+    page.get_by_role("button", name="step by step").click()
+    page.get_by_role("button", name="Next question").wait_for()
+    settled(page)
+    [first, *_] = answer_all(page, KIT.answers)
+    page.get_by_role("button", name="Save draft").click()
+    page.get_by_text("The draft is saved").wait_for()
+    page.goto(f"{kit.origin}/order/{KIT.reference}")
+    opened(page)
+    assert chosen(page, first) == "Y"
+    assert len(kit.responses("in-progress")) == 1
 
 
 # -- several forms ----------------------------------------------------------------------------------------

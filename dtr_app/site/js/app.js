@@ -4,7 +4,7 @@ import { attributed, answersOf, progress, rebuilt, resumed, written } from "./re
 import { assertionFor, assertionsOf, launched, orderWords, personWords } from "./context.js";
 import { authorOf, found, kept, ordersWithForms } from "./ehr.js";
 import { calm, chosen, element, refused, say, show, troubled } from "./page.js";
-import { canonicalOf, determinationIn, draftsFor, packageRequest, packages } from "./package.js";
+import { canonicalOf, carriedBy, determinationIn, draftsFor, packageRequest, packages } from "./package.js";
 import { determinationView, headline } from "./determination.js";
 import { enabledLinks, lacking, walk } from "./items.js";
 import { faults, given, goTo, rendered } from "./form.js";
@@ -78,11 +78,11 @@ async function coverageOf(client, reference) {
   return chosen("Which coverage is it about?", all.map((one) => ({ text: words(one), value: one })));
 }
 
-async function formsFor({ client, order, coverage, context, questionnaires }) {
+async function formsFor({ client, order, coverage, context, questionnaires }, way = "standard") {
   const payors = (coverage.payor ?? []).map((one) => one.reference).filter((one) => one && !one.startsWith("#"));
   const read = await Promise.all(payors.map((one) => client.request(one).catch(() => null)));
   const request = packageRequest({ coverage, order, context, questionnaires, referenced: read.filter(Boolean) });
-  const { forms, remarks } = packages(await questionnairePackage(request));
+  const { forms, remarks } = packages(await questionnairePackage(request, way));
   if (forms.length === 0) {
     refused("The payer has no questions about this order.", remarks.map((text) => ({ text })));
   }
@@ -110,16 +110,25 @@ async function opened(about, { questionnaire, response, valueSets }) {
   const saved = await found(client, "QuestionnaireResponse", { patient: client.patient.id, status: "in-progress" });
   const { draft, outdated } = draftsFor(questionnaire, order, saved);
   for (const old of outdated) await stopped(client, old);
-  const adaptive = (questionnaire.extension ?? []).find((one) => one.url === ADAPTIVE);
+  const adaptive = ((carriedBy(draft) ?? questionnaire).extension ?? []).find((one) => one.url === ADAPTIVE);
   at = {
     ...about, questionnaire, draft: response, valueSets, saved: draft, isChanged: false,
     isAdaptive: adaptive !== undefined, asksAt: adaptive?.valueUrl ?? "",
   };
+  show("ways", draft === null && !at.isAdaptive);
   byId("title").textContent = questionnaire.title ?? "Payer questions";
   document.title = byId("title").textContent;
-  if (at.isAdaptive) return advanced(draft?.contained ? draft : response);
+  if (at.isAdaptive) return advanced(draft ?? response);
   await shownWith(draft === null ? answersOf(response) : resumed(response, draft));
   if (outdated.length > 0) say("The payer has a newer version of this form: the draft of the older one was closed.");
+}
+
+/** The same form, asked step by step; what was written so far would be lost, so it is offered before anything is. */
+async function stepByStep() {
+  const { questionnaire } = at;
+  const forms = await formsFor(at, "adaptive");
+  const same = forms.find((one) => one.questionnaire.url === questionnaire.url);
+  if (same !== undefined) await opened(at, same);
 }
 
 /** DTR spec-123: a draft of a form that the payer no longer uses is ended, not completed. */
@@ -159,7 +168,7 @@ async function advanced(response) {
   const asking = response.contained?.length ? response : { ...response, ...containing(at.questionnaire) };
   const reply = await nextQuestion(asking, at.asksAt);
   at.draft = reply.resourceType === "Parameters" ? reply.parameter.find((one) => one.name === "return").resource : reply;
-  at.questionnaire = at.draft.contained.find((one) => one.resourceType === "Questionnaire");
+  at.questionnaire = carriedBy(at.draft);
   at.isLast = at.draft.status === "completed";
   await shownWith(new Map([...before, ...answersOf(at.draft)]));
   if (at.isLast) say("These were all questions. Look them over, and send them.");
@@ -263,7 +272,7 @@ function shownResult({ determination, remarks, unsent }) {
 
 /** One thing at a time: buttons rest while something is under way, and what goes wrong is said. */
 async function during(work) {
-  const buttons = ["save", "complete", "next"].map(byId);
+  const buttons = ["save", "complete", "next", "stepwise"].map(byId);
   if (buttons.some((one) => one.disabled)) return;
   for (const one of buttons) one.disabled = true;
   calm();
@@ -281,6 +290,7 @@ async function during(work) {
   }
 }
 
+byId("stepwise").addEventListener("click", () => during(stepByStep));
 byId("save").addEventListener("click", () => during(saveDraft));
 byId("complete").addEventListener("click", () => during(complete));
 byId("next").addEventListener("click", () => during(async () => {
@@ -289,7 +299,9 @@ byId("next").addEventListener("click", () => during(async () => {
 }));
 for (const kind of ["input", "change"]) {
   byId("form").addEventListener(kind, () => {
-    if (at !== null) at.isChanged = true;
+    if (at === null) return;
+    at.isChanged = true;
+    show("ways", false);
   });
 }
 addEventListener("beforeunload", (event) => {

@@ -32,8 +32,9 @@ async function posted(path, resource) {
 // what this page is written for; the guide has no header that says it
 const VERSION = "dtr-version=2.2";
 
-export const questionnairePackage = (parameters) =>
-  posted(`fhir/Questionnaire/$questionnaire-package?${VERSION}`, parameters);
+/** `form`: standard, all questions at once, or adaptive, one step after the other. */
+export const questionnairePackage = (parameters, form) =>
+  posted(`fhir/Questionnaire/$questionnaire-package?${VERSION}&form=${form}`, parameters);
 
 /** `address` is the one that the form gives: below it the payer knows what the questions are about. */
 export function nextQuestion(response, address) {
