@@ -153,6 +153,10 @@ async function shownWith(answers) {
 }
 
 function told(answers) {
+  if (at.isAdaptive && !at.isLast) {
+    byId("prefilled").textContent = "Look at what was found, change what is wrong, and leave open what you do not know.";
+    return;
+  }
   const { asked: all, answered, automatic } = progress(at.questionnaire, answers, enabledLinks(at.questionnaire, answers));
   const open = all - answered;
   byId("prefilled").textContent =
