@@ -22,6 +22,7 @@ from tests.browser.drive import (
     signed,
     verdicts,
 )
+from tests.smart_ehr.authorization import LaunchContext
 from tests.smart_ehr.record import Resource
 from tests.smart_ehr.server import SmartEhr
 
@@ -167,6 +168,19 @@ def test_opened_by_itself_the_app_finds_the_order_that_waits(page: Any, shot: Sh
     page.locator("#asking").wait_for()
     shot("form")
     assert open_questions(page)
+
+
+def test_a_draft_that_the_ehr_opens_leads_to_its_order(page: Any, kit: SmartEhr, payer: str) -> None:
+    opened(page)
+    choose(page, "husky-kit.contents", "N")
+    page.get_by_role("button", name="Save draft").click()
+    page.get_by_text("The draft is saved").wait_for()
+    [draft] = kit.responses()
+    about = ({"reference": f"QuestionnaireResponse/{draft['id']}"},)
+    handle = kit.authorization.launch(LaunchContext("p1", "Practitioner/dr1", about))
+    page.goto(f"{payer}/dtr/launch?iss={quote(kit.base)}&launch={handle}")
+    page.locator("#asking").wait_for()
+    assert chosen(page, "husky-kit.contents") == "N"
 
 
 def test_of_several_orders_that_wait_one_is_chosen(page: Any, ehr_with: EhrWith, payer: str) -> None:
