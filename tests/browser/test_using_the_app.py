@@ -170,6 +170,11 @@ def test_opened_by_itself_the_app_finds_the_order_that_waits(page: Any, shot: Sh
     assert open_questions(page)
 
 
+def test_an_ehr_may_show_the_app_in_a_frame(page: Any, kit: SmartEhr) -> None:
+    page.goto(f"{kit.origin}/framed/{KIT.reference}")
+    page.frame_locator("iframe").locator("#asking").wait_for()
+
+
 def test_a_draft_that_the_ehr_opens_leads_to_its_order(page: Any, kit: SmartEhr, payer: str) -> None:
     opened(page)
     choose(page, "husky-kit.contents", "N")
