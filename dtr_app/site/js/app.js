@@ -1,8 +1,8 @@
 // /dtr/: from a launch to a determination. Reads from top to bottom; what can be decided without a page is in the others.
 
 import { attributed, answersOf, progress, rebuilt, resumed, written } from "./response.js";
-import { assertionFor, assertionsOf, launched, orderWords, personWords } from "./context.js";
-import { authorOf, found, kept, ordersWithForms } from "./ehr.js";
+import { assertionFor, assertionsOf, isOf, launched, orderWords, personWords } from "./context.js";
+import { authorOf, found, kept, ordersWithForms, read } from "./ehr.js";
 import { calm, chosen, element, refused, say, show, troubled } from "./page.js";
 import { canonicalOf, carriedBy, determinationIn, draftsFor, packageRequest, packages } from "./package.js";
 import { determinationView, headline } from "./determination.js";
@@ -43,10 +43,14 @@ async function begun() {
 async function situation(client) {
   const start = launched(client.state.tokenResponse);
   const [patient, author] = await Promise.all([client.patient.read(), authorOf(client)]);
-  const saved = start.response ? await client.request(start.response) : null;
+  const saved = start.response ? await read(client, start.response) : null;
   const order = await orderOf(client, start, saved);
   if (order === null) {
     refused("No order of this patient waits for a payer's questions: sign the order first, so that the payer is asked.");
+    return null;
+  }
+  if (!isOf(order, patient.id)) {
+    refused("The order is of another patient than the one whose record is open.");
     return null;
   }
   const assertion = assertionFor(order, start.coverage) ?? assertionsOf(order)[0] ?? null;
@@ -64,14 +68,14 @@ async function situation(client) {
 
 async function orderOf(client, start, saved) {
   const named = start.order ?? saved?.extension?.find((one) => one.url?.endsWith("/qr-context"))?.valueReference?.reference;
-  if (named) return client.request(named);
+  if (named) return read(client, named);
   const orders = await ordersWithForms(client);
   if (orders.length < 2) return orders[0] ?? null;
   return chosen("Which order is it about?", orders.map((one) => ({ text: orderWords(one), value: one })));
 }
 
 async function coverageOf(client, reference) {
-  if (reference) return client.request(reference);
+  if (reference) return read(client, reference);
   const all = await found(client, "Coverage", { patient: client.patient.id, status: "active" });
   if (all.length < 2) return all[0] ?? null;
   const words = (one) => one.payor?.[0]?.display ?? one.class?.[0]?.name ?? `Coverage/${one.id}`;
@@ -80,8 +84,8 @@ async function coverageOf(client, reference) {
 
 async function formsFor({ client, order, coverage, context, questionnaires }, way = "standard") {
   const payors = (coverage.payor ?? []).map((one) => one.reference).filter((one) => one && !one.startsWith("#"));
-  const read = await Promise.all(payors.map((one) => client.request(one).catch(() => null)));
-  const request = packageRequest({ coverage, order, context, questionnaires, referenced: read.filter(Boolean) });
+  const organizations = await Promise.all(payors.map((one) => read(client, one).catch(() => null)));
+  const request = packageRequest({ coverage, order, context, questionnaires, referenced: organizations.filter(Boolean) });
   const { forms, remarks } = packages(await questionnairePackage(request, way));
   if (forms.length === 0) {
     refused("The payer has no questions about this order.", remarks.map((text) => ({ text })));
@@ -100,7 +104,7 @@ async function asked(about, forms) {
   const rest = forms.filter((one) => one !== form);
   byId("another").onclick = () => {
     show("result", false);
-    asked(about, rest);
+    during(() => asked(about, rest));
   };
   show("another", rest.length > 0);
 }
