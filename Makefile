@@ -37,7 +37,7 @@ conformance: $(VENV)/.dev ## CRD, CDS Hooks and the Inferno suites, statement by
 	@$(VENV)/bin/python -m tests.conformance.report
 
 coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test takes
-	$(VENV)/bin/pytest -n auto --cov --cov-report=term-missing:skip-covered
+	$(VENV)/bin/pytest -n auto -m "not browser" --cov --cov-report=term-missing:skip-covered
 
 mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case must fail for each
 	$(VENV)/bin/python -m mutate.run

@@ -165,7 +165,9 @@ def create_app(
             app_files.has_libraries,
         )
     )
-    app.register_blueprint(dtr_app(app_files, _client_id_at(settings, clients), _ehr_sources(settings, clients)))
+    named = [(one.id, one.name) for one in policies.catalogue.payers]
+    client_id_at, ehr_sources = _client_id_at(settings, clients), _ehr_sources(settings, clients)
+    app.register_blueprint(dtr_app(app_files, client_id_at, ehr_sources, named))
     app.register_blueprint(feedback(services, _keeping(store), now, settings.max_body))
     app.extensions[UPKEEP] = Upkeep(store, now)  # for whoever runs workers: it is started after they forked
     days = timedelta(days=settings.dtr_context_days)

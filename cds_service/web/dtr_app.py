@@ -37,9 +37,14 @@ class _Asset(NamedTuple):
     tag: str
 
 
-def dtr_app(files: Files, client_id_at: Callable[[str], str | None], ehr_sources: Sequence[str]) -> Blueprint:
+def dtr_app(
+    files: Files,
+    client_id_at: Callable[[str], str | None],
+    ehr_sources: Sequence[str],
+    payers: Sequence[tuple[str, str]],
+) -> Blueprint:
     """The routes of the app. `client_id_at` gives how an EHR knows the app, None where it may not be talked to;
-    `ehr_sources` are all that it may talk to, as a content security policy writes them."""
+    `ehr_sources` are all that it may talk to, as a content security policy writes them; `payers` are ids and names."""
     blueprint = Blueprint("dtr_app", __name__)
     policy = content_security_policy(ehr_sources)
 
@@ -94,6 +99,15 @@ def dtr_app(files: Files, client_id_at: Callable[[str], str | None], ehr_sources
             refused = Problem("not-supported", "iss", "this FHIR server is not registered here", fix, "forbidden")
             return refusal(refused, 403)
         return Response(orjson.dumps({"clientId": client_id}), mimetype="application/json")
+
+    # DTR spec-101: for which payers the app is of use, for whoever chooses among apps
+    listed = orjson.dumps({"payers": [{"id": identity, "name": name} for identity, name in payers]})
+
+    @blueprint.get("/dtr/payers")
+    def supported_payers() -> Response:
+        response = Response(listed, mimetype="application/json")
+        response.headers["Access-Control-Allow-Origin"] = "*"  # public, and read by the pages of EHRs
+        return response
 
     @blueprint.get("/dtr/<path:name>")
     def file(name: str) -> Response:

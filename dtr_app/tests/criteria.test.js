@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { headline, inShort, namesOf } from "../site/js/criteria.js";
+import { headline, inShort, lackingPapers, namesOf } from "../site/js/criteria.js";
 
 const tree = (...rows) => rows.map(([id, status, parent]) => ({ id, status, ...(parent ? { parent } : {}) }));
 const ids = (criteria) => criteria.map((one) => one.id);
@@ -31,4 +31,15 @@ test("a criterion is called by its question, one that the order cures by what is
     item: [{ linkId: "a", text: "Is it so?", type: "choice" }],
   });
   assert.deepEqual([...names.values()], ["Is it so?", "this order: gives the flow", "c"]);
+});
+
+test("papers that are lacking are told, those on file or not wanted are not", () => {
+  const documents = [
+    { id: "a", status: "missing", reason: "Not found: a" }, { id: "b", status: "on-file" },
+    { id: "c", status: "not-applicable" }, { id: "d", status: "unsigned", reason: "Without a signature" },
+  ];
+  const form = { item: [{ linkId: "a", text: "The prescription", type: "attachment" }] };
+  const told = lackingPapers({ documents }, form).map(({ name, status }) => `${status}: ${name}`);
+  assert.deepEqual(told, ["Missing: The prescription", "Not signed: Without a signature"]);
+  assert.deepEqual(lackingPapers({}, form), []);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { assertionFor, assertionsOf, launched, orderWords, personWords, sameReference } from "../site/js/context.js";
+import { assertionFor, assertionsOf, below, isOf, launched, orderWords, personWords, sameReference } from "../site/js/context.js";
 import { determinationIn, draftsFor, packageRequest, packages } from "../site/js/package.js";
 
 const INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information";
@@ -38,6 +38,21 @@ test("the assertion of the launch's coverage is taken, and one with a form befor
   assert.equal(assertionFor(order, "https://ehr.example/fhir/Coverage/b").id, "3");
   assert.equal(assertionFor(order, "Coverage/x"), null);
   assert.equal(sameReference("Coverage/a/_history/2", "Coverage/a"), true);
+});
+
+test("a reference is followed below the record's own server and nowhere else", () => {
+  const server = "https://ehr.example/fhir";
+  assert.equal(below(server, "Coverage/c"), "Coverage/c");
+  assert.equal(below(server, "https://ehr.example/fhir/Coverage/c/_history/2"), "Coverage/c/_history/2");
+  for (const elsewhere of ["https://ehr.example/fhirother/Coverage/c", "https://evil.example/Coverage/c", "../admin", "//evil.example/x", "Coverage/c?x=1"]) {
+    assert.equal(below(server, elsewhere), null);
+  }
+});
+
+test("an order of another patient is told apart", () => {
+  assert.equal(isOf({ subject: { reference: "Patient/p1" } }, "p1"), true);
+  assert.equal(isOf({ subject: { reference: "https://ehr.example/fhir/Patient/p2" } }, "p1"), false);
+  assert.equal(isOf({}, "p1"), true);
 });
 
 test("orders and patients are named in words", () => {
@@ -81,6 +96,17 @@ test("the newest draft of this form for this order is resumed, one of an older v
   ]);
   assert.equal(found.id, "new");
   assert.deepEqual(outdated.map((one) => one.id), ["earlier"]);
+});
+
+test("a draft of an adaptive form is known by the form that its own is derived from", () => {
+  const draft = {
+    id: "a", status: "in-progress", questionnaire: "#f",
+    contained: [{ resourceType: "Questionnaire", id: "f", derivedFrom: ["https://p/q|2"] }],
+    extension: [{ url: "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/qr-context", valueReference: { reference: "DeviceRequest/o" } }],
+  };
+  const order = { resourceType: "DeviceRequest", id: "o" };
+  assert.equal(draftsFor({ url: "https://p/q", version: "2" }, order, [draft]).draft.id, "a");
+  assert.equal(draftsFor({ url: "https://p/q", version: "3" }, order, [draft]).draft, null);
 });
 
 test("the determination is read out of the answer to a response", () => {

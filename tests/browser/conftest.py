@@ -81,7 +81,7 @@ def ehr_with(payer: str) -> Iterator[Callable[[list[dict[str, Any]]], SmartEhr]]
 def profile(browser: Any) -> Iterator[Any]:
     """One browser profile for all tests: what the pages load is loaded once. A page's session is its own."""
     context = browser.new_context(viewport=PHONE)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(45_000)  # a busy machine is no fault of the page
     yield context
     context.close()
 

@@ -52,6 +52,9 @@ def answer_all(page: Any, answers: Mapping[str, str]) -> list[str]:
     for _ in range(MOST_ROUNDS):
         waiting = open_questions(page)
         if not waiting:
+            page.wait_for_timeout(200)  # what an answer brings up comes a moment later
+            waiting = open_questions(page)
+        if not waiting:
             return done
         for link_id in waiting:
             if link_id in answers:

@@ -9,10 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cds_service.dtr.asked_form import MANNERS, adaptive_shell
-from cds_service.policy.form import form_of
 from tests.browser.charts import KIT, OXIMETER, OXYGEN
-from tests.browser.conftest import ROOT
 from tests.browser.drive import (
     answer_all,
     choose,
@@ -25,6 +22,7 @@ from tests.browser.drive import (
     signed,
     verdicts,
 )
+from tests.smart_ehr.authorization import LaunchContext
 from tests.smart_ehr.record import Resource
 from tests.smart_ehr.server import SmartEhr
 
@@ -172,6 +170,24 @@ def test_opened_by_itself_the_app_finds_the_order_that_waits(page: Any, shot: Sh
     assert open_questions(page)
 
 
+def test_an_ehr_may_show_the_app_in_a_frame(page: Any, kit: SmartEhr) -> None:
+    page.goto(f"{kit.origin}/framed/{KIT.reference}")
+    page.frame_locator("iframe").locator("#asking").wait_for()
+
+
+def test_a_draft_that_the_ehr_opens_leads_to_its_order(page: Any, kit: SmartEhr, payer: str) -> None:
+    opened(page)
+    choose(page, "husky-kit.contents", "N")
+    page.get_by_role("button", name="Save draft").click()
+    page.get_by_text("The draft is saved").wait_for()
+    [draft] = kit.responses()
+    about = ({"reference": f"QuestionnaireResponse/{draft['id']}"},)
+    handle = kit.authorization.launch(LaunchContext("p1", "Practitioner/dr1", about))
+    page.goto(f"{payer}/dtr/launch?iss={quote(kit.base)}&launch={handle}")
+    page.locator("#asking").wait_for()
+    assert chosen(page, "husky-kit.contents") == "N"
+
+
 def test_of_several_orders_that_wait_one_is_chosen(page: Any, ehr_with: EhrWith, payer: str) -> None:
     second = {**KIT.order, "id": "o2"}
     ehr = ehr_with([*KIT.all, second])
@@ -207,42 +223,84 @@ def test_an_order_that_nobody_asked_the_payer_about_can_be_asked_about(page: Any
 # -- an adaptive form -------------------------------------------------------------------------------------
 
 
-def test_an_adaptive_form_asks_one_thing_after_the_other_until_it_is_settled(
-    page: Any, shot: Shot, kit: SmartEhr, payer: str
-) -> None:
-    [plan] = (ROOT / "plans").glob("*/resuscitation-kit/*/Questionnaire.json")
-    form = form_of(json.loads(plan.read_text(encoding="utf-8")))
+def settled(page: Any) -> None:
+    """Wait for what the service asks next, or for the end."""
+    page.locator("#next:visible:not([disabled]), #complete:visible:not([disabled])").first.wait_for()
 
-    def as_shell(route: Any) -> None:
-        answer = route.fetch()
-        parameters = answer.json()
-        [bundle] = [one["resource"] for one in parameters["parameter"] if one["resource"]["resourceType"] == "Bundle"]
-        sent = json.loads(route.request.post_data)["parameter"]
-        [context] = [one["valueString"] for one in sent if one["name"] == "context"]
-        shell = adaptive_shell(form, f"{payer}/fhir", MANNERS["2.2"], context)
-        [draft] = [
-            one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == "QuestionnaireResponse"
-        ]
-        bundle["entry"] = [{"resource": shell}, {"resource": {name: draft[name] for name in draft if name != "item"}}]
-        route.fulfill(response=answer, json=parameters)
 
-    page.route("**/Questionnaire/$questionnaire-package*", as_shell)
+def test_step_by_step_only_what_is_needed_is_asked_until_it_is_settled(page: Any, shot: Shot, kit: SmartEhr) -> None:
     opened(page)
-    steps = 0
-    while page.get_by_role("button", name="Next question").is_visible():
-        shot(f"step-{steps}")
-        answer_all(page, KIT.answers)
+    everything = len(open_questions(page))
+    page.get_by_role("button", name="step by step").click()
+    page.get_by_role("button", name="Next question").wait_for()
+    asked: set[str] = set()
+    for step in range(20):
+        settled(page)
+        shot(f"step-{step}")
+        asked |= set(answer_all(page, KIT.answers))
+        if not page.get_by_role("button", name="Next question").is_visible():
+            break
         page.get_by_role("button", name="Next question").click()
-        page.locator("#next:visible:not([disabled]), #complete:visible:not([disabled])").first.wait_for()
-        steps += 1
-        assert steps < 20
-    answer_all(page, KIT.answers)
     completed(page)
     shot("result")
-    assert steps > 1
+    assert 1 < len(asked) < everything
     assert verdicts(page)["husky-kit"] == "met"
     [response] = kit.responses()
     assert response["status"] == "completed"
+    assert set(origins(response).values()) >= {"manual"}
+
+
+def test_a_draft_of_an_adaptive_form_goes_on_where_it_was(page: Any, kit: SmartEhr) -> None:
+    opened(page)
+    page.get_by_role("button", name="step by step").click()
+    page.get_by_role("button", name="Next question").wait_for()
+    settled(page)
+    [first, *_] = answer_all(page, KIT.answers)
+    page.get_by_role("button", name="Save draft").click()
+    page.get_by_text("The draft is saved").wait_for()
+    page.goto(f"{kit.origin}/order/{KIT.reference}")
+    opened(page)
+    assert chosen(page, first) == "Y"
+    assert len(kit.responses("in-progress")) == 1
+
+
+# -- several forms ----------------------------------------------------------------------------------------
+
+
+def package_changed(page: Any, change: Callable[[Resource], None]) -> None:
+    """What the service answers to $questionnaire-package, as a test wants it."""
+
+    def changed(route: Any) -> None:
+        answer = route.fetch()
+        parameters = answer.json()
+        change(parameters)
+        route.fulfill(response=answer, json=parameters)
+
+    page.route("**/Questionnaire/$questionnaire-package*", changed)
+
+
+def bundle_of(parameters: Resource) -> Resource:
+    [bundle] = [one["resource"] for one in parameters["parameter"] if one["resource"]["resourceType"] == "Bundle"]
+    found: Resource = bundle
+    return found
+
+
+def test_of_several_forms_one_follows_the_other(page: Any, kit: SmartEhr) -> None:
+    def twice(parameters: Resource) -> None:
+        again = json.loads(json.dumps(bundle_of(parameters)))
+        again["entry"][0]["resource"]["title"] = "Another form"
+        parameters["parameter"].append({"name": "packagebundle", "resource": again})
+
+    package_changed(page, twice)
+    page.click("#open")
+    page.get_by_role("heading", name="Which form first?").wait_for()
+    page.locator("#choices button").first.click()
+    page.locator("#asking").wait_for()
+    answer_all(page, KIT.answers)
+    completed(page)
+    page.get_by_role("button", name="The next form").click()
+    page.locator("#asking").wait_for()
+    assert page.locator("h1").inner_text() == "Another form"
 
 
 # -- what goes wrong --------------------------------------------------------------------------------------
@@ -275,6 +333,20 @@ def test_what_the_payer_refuses_stays_a_draft_and_leads_to_its_question(page: An
     assert "husky-kit.contents" in page.evaluate("document.activeElement.name")
     assert [one["status"] for one in kit.responses()] == ["in-progress"]
     ignores(page, "422")
+
+
+def test_a_form_that_cannot_be_shown_is_told_to_the_payer_without_answers(page: Any, kit: SmartEhr) -> None:
+    def broken(parameters: Resource) -> None:
+        form = bundle_of(parameters)["entry"][0]["resource"]
+        form["item"].append({"linkId": "broken", "type": "choice", "text": "?", "answerValueSet": "#nowhere"})
+
+    package_changed(page, broken)
+    with page.expect_request("**/Questionnaire/$log-questionnaire-errors") as told:
+        page.click("#open")
+    page.get_by_text("This form cannot be shown here").wait_for()
+    names = [one["name"] for one in json.loads(told.value.post_data)["parameter"]]
+    assert names == ["questionnaire", "operationOutcome"]
+    assert "Lee" not in told.value.post_data and "p1" not in told.value.post_data
 
 
 def test_a_payer_that_is_away_costs_no_answer(page: Any, kit: SmartEhr) -> None:

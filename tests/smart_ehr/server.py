@@ -225,6 +225,8 @@ class _Request(BaseHTTPRequestHandler):
                 self._html("What the payer says", _said(clinic, f"{kind}/{identity}"))
             case "GET", ["launch", kind, identity]:
                 self._redirect(clinic.launch_url(f"{kind}/{identity}"))
+            case "GET", ["framed", kind, identity]:
+                self._html("In the record", f'<iframe src="/launch/{kind}/{identity}" width=390 height=800></iframe>')
             case "GET", ["launch-card", kind, identity]:
                 self._redirect(clinic.card_launch_url(f"{kind}/{identity}") or "/")
             case _:

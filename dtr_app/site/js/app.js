@@ -1,14 +1,14 @@
 // /dtr/: from a launch to a determination. Reads from top to bottom; what can be decided without a page is in the others.
 
 import { attributed, answersOf, progress, rebuilt, resumed, written } from "./response.js";
-import { assertionFor, assertionsOf, launched, orderWords, personWords } from "./context.js";
-import { authorOf, found, kept, ordersWithForms } from "./ehr.js";
+import { assertionFor, assertionsOf, isOf, launched, orderWords, personWords } from "./context.js";
+import { authorOf, found, kept, ordersWithForms, read } from "./ehr.js";
 import { calm, chosen, element, refused, say, show, troubled } from "./page.js";
-import { canonicalOf, determinationIn, draftsFor, packageRequest, packages } from "./package.js";
+import { canonicalOf, carriedBy, determinationIn, draftsFor, packageRequest, packages } from "./package.js";
 import { determinationView, headline } from "./determination.js";
 import { enabledLinks, lacking, walk } from "./items.js";
 import { faults, given, goTo, rendered } from "./form.js";
-import { nextQuestion, questionnairePackage, Refused, sent } from "./service.js";
+import { faultyForm, nextQuestion, questionnairePackage, Refused, sent } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
 const ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive";
@@ -43,10 +43,14 @@ async function begun() {
 async function situation(client) {
   const start = launched(client.state.tokenResponse);
   const [patient, author] = await Promise.all([client.patient.read(), authorOf(client)]);
-  const saved = start.response ? await client.request(start.response) : null;
+  const saved = start.response ? await read(client, start.response) : null;
   const order = await orderOf(client, start, saved);
   if (order === null) {
     refused("No order of this patient waits for a payer's questions: sign the order first, so that the payer is asked.");
+    return null;
+  }
+  if (!isOf(order, patient.id)) {
+    refused("The order is of another patient than the one whose record is open.");
     return null;
   }
   const assertion = assertionFor(order, start.coverage) ?? assertionsOf(order)[0] ?? null;
@@ -64,25 +68,25 @@ async function situation(client) {
 
 async function orderOf(client, start, saved) {
   const named = start.order ?? saved?.extension?.find((one) => one.url?.endsWith("/qr-context"))?.valueReference?.reference;
-  if (named) return client.request(named);
+  if (named) return read(client, named);
   const orders = await ordersWithForms(client);
   if (orders.length < 2) return orders[0] ?? null;
   return chosen("Which order is it about?", orders.map((one) => ({ text: orderWords(one), value: one })));
 }
 
 async function coverageOf(client, reference) {
-  if (reference) return client.request(reference);
+  if (reference) return read(client, reference);
   const all = await found(client, "Coverage", { patient: client.patient.id, status: "active" });
   if (all.length < 2) return all[0] ?? null;
   const words = (one) => one.payor?.[0]?.display ?? one.class?.[0]?.name ?? `Coverage/${one.id}`;
   return chosen("Which coverage is it about?", all.map((one) => ({ text: words(one), value: one })));
 }
 
-async function formsFor({ client, order, coverage, context, questionnaires }) {
+async function formsFor({ client, order, coverage, context, questionnaires }, way = "standard") {
   const payors = (coverage.payor ?? []).map((one) => one.reference).filter((one) => one && !one.startsWith("#"));
-  const read = await Promise.all(payors.map((one) => client.request(one).catch(() => null)));
-  const request = packageRequest({ coverage, order, context, questionnaires, referenced: read.filter(Boolean) });
-  const { forms, remarks } = packages(await questionnairePackage(request));
+  const organizations = await Promise.all(payors.map((one) => read(client, one).catch(() => null)));
+  const request = packageRequest({ coverage, order, context, questionnaires, referenced: organizations.filter(Boolean) });
+  const { forms, remarks } = packages(await questionnairePackage(request, way));
   if (forms.length === 0) {
     refused("The payer has no questions about this order.", remarks.map((text) => ({ text })));
   }
@@ -100,7 +104,7 @@ async function asked(about, forms) {
   const rest = forms.filter((one) => one !== form);
   byId("another").onclick = () => {
     show("result", false);
-    asked(about, rest);
+    during(() => asked(about, rest));
   };
   show("another", rest.length > 0);
 }
@@ -110,16 +114,25 @@ async function opened(about, { questionnaire, response, valueSets }) {
   const saved = await found(client, "QuestionnaireResponse", { patient: client.patient.id, status: "in-progress" });
   const { draft, outdated } = draftsFor(questionnaire, order, saved);
   for (const old of outdated) await stopped(client, old);
-  const adaptive = (questionnaire.extension ?? []).find((one) => one.url === ADAPTIVE);
+  const adaptive = ((carriedBy(draft) ?? questionnaire).extension ?? []).find((one) => one.url === ADAPTIVE);
   at = {
     ...about, questionnaire, draft: response, valueSets, saved: draft, isChanged: false,
     isAdaptive: adaptive !== undefined, asksAt: adaptive?.valueUrl ?? "",
   };
+  show("ways", draft === null && !at.isAdaptive);
   byId("title").textContent = questionnaire.title ?? "Payer questions";
   document.title = byId("title").textContent;
-  if (at.isAdaptive) return advanced(draft?.contained ? draft : response);
+  if (at.isAdaptive) return advanced(draft ?? response);
   await shownWith(draft === null ? answersOf(response) : resumed(response, draft));
   if (outdated.length > 0) say("The payer has a newer version of this form: the draft of the older one was closed.");
+}
+
+/** The same form, asked step by step; what was written so far would be lost, so it is offered before anything is. */
+async function stepByStep() {
+  const { questionnaire } = at;
+  const forms = await formsFor(at, "adaptive");
+  const same = forms.find((one) => one.questionnaire.url === questionnaire.url);
+  if (same !== undefined) await opened(at, same);
 }
 
 /** DTR spec-123: a draft of a form that the payer no longer uses is ended, not completed. */
@@ -129,7 +142,12 @@ async function stopped(client, response) {
 
 async function shownWith(answers) {
   at.before = answers;
-  await rendered("form", at.questionnaire, at.valueSets, answers);
+  try {
+    await rendered("form", at.questionnaire, at.valueSets, answers);
+  } catch (fault) {
+    faultyForm(at.questionnaire, fault);
+    throw new Error("This form cannot be shown here. The payer was told; ask it for another way to answer.");
+  }
   show("asking");
   show("next", at.isAdaptive && !at.isLast);
   show("complete", !at.isAdaptive || at.isLast);
@@ -139,6 +157,10 @@ async function shownWith(answers) {
 }
 
 function told(answers) {
+  if (at.isAdaptive && !at.isLast) {
+    byId("prefilled").textContent = "Look at what was found, change what is wrong, and leave open what you do not know.";
+    return;
+  }
   const { asked: all, answered, automatic } = progress(at.questionnaire, answers, enabledLinks(at.questionnaire, answers));
   const open = all - answered;
   byId("prefilled").textContent =
@@ -154,7 +176,7 @@ async function advanced(response) {
   const asking = response.contained?.length ? response : { ...response, ...containing(at.questionnaire) };
   const reply = await nextQuestion(asking, at.asksAt);
   at.draft = reply.resourceType === "Parameters" ? reply.parameter.find((one) => one.name === "return").resource : reply;
-  at.questionnaire = at.draft.contained.find((one) => one.resourceType === "Questionnaire");
+  at.questionnaire = carriedBy(at.draft);
   at.isLast = at.draft.status === "completed";
   await shownWith(new Map([...before, ...answersOf(at.draft)]));
   if (at.isLast) say("These were all questions. Look them over, and send them.");
@@ -258,7 +280,7 @@ function shownResult({ determination, remarks, unsent }) {
 
 /** One thing at a time: buttons rest while something is under way, and what goes wrong is said. */
 async function during(work) {
-  const buttons = ["save", "complete", "next"].map(byId);
+  const buttons = ["save", "complete", "next", "stepwise"].map(byId);
   if (buttons.some((one) => one.disabled)) return;
   for (const one of buttons) one.disabled = true;
   calm();
@@ -276,6 +298,7 @@ async function during(work) {
   }
 }
 
+byId("stepwise").addEventListener("click", () => during(stepByStep));
 byId("save").addEventListener("click", () => during(saveDraft));
 byId("complete").addEventListener("click", () => during(complete));
 byId("next").addEventListener("click", () => during(async () => {
@@ -284,7 +307,9 @@ byId("next").addEventListener("click", () => during(async () => {
 }));
 for (const kind of ["input", "change"]) {
   byId("form").addEventListener(kind, () => {
-    if (at !== null) at.isChanged = true;
+    if (at === null) return;
+    at.isChanged = true;
+    show("ways", false);
   });
 }
 addEventListener("beforeunload", (event) => {

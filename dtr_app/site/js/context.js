@@ -56,6 +56,22 @@ export function sameReference(one, other) {
   return Boolean(one) && tail(one) === tail(other);
 }
 
+/** Whether a resource is the patient's, or says of nobody that it is theirs. */
+export function isOf(resource, patientId) {
+  const owner = (resource.subject ?? resource.patient ?? resource.beneficiary)?.reference;
+  return owner === undefined || sameReference(owner, `Patient/${patientId}`);
+}
+
+const RELATIVE = /^[A-Za-z]+\/[A-Za-z0-9.-]+(\/_history\/[A-Za-z0-9.-]+)?$/;
+
+/** The path of a reference below a FHIR server; null where it leads elsewhere, where the token is not to go. */
+export function below(serverUrl, reference) {
+  if (RELATIVE.test(reference)) return reference;
+  const base = `${serverUrl.replace(/\/$/, "")}/`;
+  const rest = reference.startsWith(base) ? reference.slice(base.length) : "";
+  return RELATIVE.test(rest) ? rest : null;
+}
+
 /** What is ordered, in words. */
 export function orderWords(order) {
   const concept = order.codeCodeableConcept ?? order.code ?? order.medicationCodeableConcept ?? order.serviceType?.[0];

@@ -41,6 +41,16 @@ function isBelow(one, root, byId) {
   return false;
 }
 
+const LACKING = { missing: "Missing", expired: "Too old", unsigned: "Not signed" };
+
+/** The papers that are still lacking, `{name, status, reason}`. */
+export function lackingPapers(determination, questionnaire) {
+  const names = namesOf(determination.documents ?? [], questionnaire);
+  return (determination.documents ?? [])
+    .filter((one) => one.status in LACKING)
+    .map((one) => ({ id: one.id, name: names.get(one.id), status: LACKING[one.status], reason: one.reason }));
+}
+
 /** What to call each criterion: the question that asks for it, else what is said of it. */
 export function namesOf(criteria, questionnaire) {
   const texts = new Map([...walk(questionnaire.item)].map(({ item }) => [item.linkId, item.text]));

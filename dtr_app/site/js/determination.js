@@ -1,7 +1,7 @@
 // What the payer says now that the answers are in: the determination in words, criterion by criterion.
 
 import { element } from "./page.js";
-import { headline, inShort, namesOf } from "./criteria.js";
+import { headline, inShort, lackingPapers, namesOf } from "./criteria.js";
 
 export { headline };
 
@@ -28,8 +28,20 @@ export function determinationView(determination, questionnaire) {
   ].filter(([, text]) => text);
   const facts = said.flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]);
   const shown = [element("dl", { className: "said" }, ...facts)];
-  if (criteria.length > 0) shown.push(listed("brief", inShort(criteria), names), everyOne(criteria, names));
+  if (criteria.length > 0) shown.push(listed("brief", inShort(criteria), names));
+  const papers = lackingPapers(determination, questionnaire);
+  if (papers.length > 0) shown.push(element("h3", { text: "Papers that are lacking" }), paperList(papers));
+  if (criteria.length > 0) shown.push(everyOne(criteria, names));
   return shown;
+}
+
+function paperList(papers) {
+  const lines = papers.map(({ name, status, reason }) => {
+    const line = element("li", {}, element("span", { className: "mark", text: `${status}: ` }), name);
+    if (reason && reason !== name) line.append(element("span", { className: "why", text: reason }));
+    return line;
+  });
+  return element("ul", { className: "brief" }, ...lines);
 }
 
 function everyOne(criteria, names) {

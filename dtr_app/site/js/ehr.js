@@ -1,6 +1,13 @@
 // The health record, through the SMART client: what is read for a form, and the response that is saved in it.
 
-import { ORDER_TYPES, assertionsOf } from "./context.js";
+import { ORDER_TYPES, assertionsOf, below } from "./context.js";
+
+/** What a reference points at. The token goes to the record's own server and nowhere else. */
+export async function read(client, reference) {
+  const path = below(client.state.serverUrl, reference);
+  if (path === null) throw new Error("A reference leads to another server, which is not asked.");
+  return client.request(path);
+}
 
 /** Resources of a search, all pages. */
 export async function found(client, type, parameters) {
@@ -24,7 +31,7 @@ export async function authorOf(client) {
   if (!user) return null;
   const reference = user.split("/").slice(-2).join("/");
   if (!reference.startsWith("PractitionerRole/")) return { reference, practitioner: { reference }, role: null };
-  const role = await client.request(reference).catch(() => null);
+  const role = await read(client, reference).catch(() => null);
   return {
     reference,
     practitioner: role?.practitioner ?? { reference },

@@ -42,11 +42,22 @@ const CONTEXT_OF_RESPONSE = new Set(["qr-context", "context"]);
 
 /** The draft of this form for this order that was saved last, and those of another version of the form. */
 export function draftsFor(questionnaire, order, responses) {
-  const isOf = (one) => (one.questionnaire ?? "").split("|")[0] === questionnaire.url && isAbout(one, order);
+  const isOf = (one) => answered(one).split("|")[0] === questionnaire.url && isAbout(one, order);
   const drafts = responses.filter((one) => one.status === "in-progress" && isOf(one));
   drafts.sort((a, b) => (b.meta?.lastUpdated ?? b.authored ?? "").localeCompare(a.meta?.lastUpdated ?? a.authored ?? ""));
-  const current = drafts.filter((one) => one.questionnaire === canonicalOf(questionnaire));
+  const current = drafts.filter((one) => answered(one) === canonicalOf(questionnaire));
   return { draft: current[0] ?? null, outdated: drafts.filter((one) => !current.includes(one)) };
+}
+
+/** The canonical of the form that a response answers: an adaptive one carries a form that is derived from it. */
+function answered(response) {
+  const named = response.questionnaire ?? "";
+  return named.startsWith("#") ? carriedBy(response)?.derivedFrom?.[0] ?? "" : named;
+}
+
+/** The Questionnaire that an adaptive response carries. */
+export function carriedBy(response) {
+  return response?.contained?.find((one) => one.resourceType === "Questionnaire");
 }
 
 function isAbout(response, order) {

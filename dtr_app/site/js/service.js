@@ -1,6 +1,6 @@
 // The calls to the payer's service that this page comes from.
 
-import { issuesOf } from "./package.js";
+import { canonicalOf, issuesOf } from "./package.js";
 
 const BASE = new URL("../", new URL("./", location.href));
 
@@ -32,8 +32,9 @@ async function posted(path, resource) {
 // what this page is written for; the guide has no header that says it
 const VERSION = "dtr-version=2.2";
 
-export const questionnairePackage = (parameters) =>
-  posted(`fhir/Questionnaire/$questionnaire-package?${VERSION}`, parameters);
+/** `form`: standard, all questions at once, or adaptive, one step after the other. */
+export const questionnairePackage = (parameters, form) =>
+  posted(`fhir/Questionnaire/$questionnaire-package?${VERSION}&form=${form}`, parameters);
 
 /** `address` is the one that the form gives: below it the payer knows what the questions are about. */
 export function nextQuestion(response, address) {
@@ -41,6 +42,17 @@ export function nextQuestion(response, address) {
   const [, below = ""] = address.split(/\/fhir(?=\/|$)/);
   return posted(`fhir${below}/Questionnaire/$next-question?${VERSION}`, response);
 }
+/** Tells the payer that a form of its cannot be shown (DTR, spec-78). No answer and no patient is in it, and it is not
+ * waited for. */
+export function faultyForm(questionnaire, fault) {
+  const issue = [{ severity: "error", code: "exception", diagnostics: `cds-service DTR app: ${fault?.name ?? "fault"} while it was shown` }];
+  const parameter = [
+    { name: "questionnaire", valueCanonical: canonicalOf(questionnaire) },
+    { name: "operationOutcome", resource: { resourceType: "OperationOutcome", issue } },
+  ];
+  return posted("fhir/Questionnaire/$log-questionnaire-errors", { resourceType: "Parameters", parameter }).catch(() => undefined);
+}
+
 /** `context` is the id of the payer's assertion that the response belongs to, where it is known. */
 export function sent(response, context) {
   return posted(`fhir/QuestionnaireResponse${context ? `?${new URLSearchParams({ context })}` : ""}`, response);

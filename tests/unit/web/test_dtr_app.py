@@ -38,7 +38,9 @@ HELD = {
 def app_of(files: FakeFiles) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False
-    app.register_blueprint(dtr_app(files, {"https://ehr.example.org/fhir": "our-app"}.get, SOURCES))
+    app.register_blueprint(
+        dtr_app(files, {"https://ehr.example.org/fhir": "our-app"}.get, SOURCES, [("acme", "Acme Health")])
+    )
     return app
 
 
@@ -97,6 +99,12 @@ def test_an_ehr_that_nobody_registered_is_refused_with_what_to_do(query: str) ->
     assert reply.status_code == 403
     [issue] = json.loads(reply.data)["issue"]
     assert "CDS_CLIENTS" in issue["details"]["text"] and issue["code"] == "forbidden"
+
+
+def test_the_payers_that_it_is_for_are_listed_for_anybody() -> None:
+    reply = app_of(FakeFiles(HELD)).test_client().get("/dtr/payers")
+    assert reply.get_json() == {"payers": [{"id": "acme", "name": "Acme Health"}]}
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_only_files_below_the_folder_are_listed_by_their_names(tmp_path: Path) -> None:
