@@ -28,6 +28,7 @@ from cds_service.crd.queries import FhirAccess
 from cds_service.crd.received import Fate, ToStore
 from cds_service.crd.responses import StoredResponse
 from cds_service.crd.versions import NEWEST, version_named
+from cds_service.dtr.dialects import DTR_22, dialect_named
 from cds_service.fhir import working_days
 from cds_service.fhir.addresses import read_base
 from cds_service.fhir.problem import Problem
@@ -48,6 +49,7 @@ from cds_service.web.metadata import metadata
 from cds_service.web.next_question import default_manner, next_question
 from cds_service.web.problems import refuse_in_one_shape
 from cds_service.web.questionnaire_errors import questionnaire_errors
+from cds_service.web.questionnaire_package import Packages, questionnaire_package
 from cds_service.web.read_back import ReadBack
 from cds_service.web.responses import responses
 
@@ -182,6 +184,21 @@ def create_app(
             settings.public_url,
             settings.max_body,
             default_manner(crd_version.name),
+        )
+    )
+    app.register_blueprint(
+        questionnaire_package(
+            Packages(
+                policies.catalogue,
+                dialect_named(settings.default_crd_version) or DTR_22,
+                now,
+                ids,
+                settings.public_url,
+                settings.max_body,
+                settings.business_hours,
+                keeps.contexts,
+                settings.dtr_context_days,
+            )
         )
     )
     held = ((file.definition.resource, file.text) for file in policies.files)

@@ -26,10 +26,10 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from cds_service.adapters.ehr_connections import Connections
 from cds_service.crd.as_written import as_written, holds_float
 from cds_service.crd.clients import Clients
-from cds_service.crd.envelope import too_deep
 from cds_service.crd.orders import ORDER_TYPES
 from cds_service.crd.queries import FhirAccess, Query, Reading, page_after
 from cds_service.fhir.addresses import Address, read_address, read_base
+from cds_service.fhir.json_body import too_deep
 
 # Bytes of one body, and of all bodies of one call; what is larger is no chart that an order needs
 MOST_OF_ONE, MOST_OF_ALL = 8 << 20, 32 << 20

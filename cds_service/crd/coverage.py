@@ -68,6 +68,12 @@ def coverages_of(
     return held.problem(not_looked_up)
 
 
+def known_coverages(record: Record, payers: Sequence[Payer], on_date: date) -> tuple[OrderCoverage, ...] | Problem:
+    """The patient's coverages that are held; a Problem where there is none of a payer that is served here."""
+    held = _Coverages(record, payers, on_date)
+    return held.patients_own(on_date) or held.problem({})
+
+
 def to_be_read(line: DraftLine, record: Record) -> list[Mapping[str, Any]]:
     """References of an order to Coverages that the call does not hold."""
     insurance = _insurance(line.order.resource)

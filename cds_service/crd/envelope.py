@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from cds_service.crd.hooks import HOOKS, Hook, Member
+from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
-
-# Real charts stay far below; what is deeper is broken, or meant to break us
-MAX_DEPTH = 60
 
 
 def read_envelope(body: bytes, hook: Hook) -> dict[str, Any] | Problem:
@@ -22,53 +18,12 @@ def read_envelope(body: bytes, hook: Hook) -> dict[str, Any] | Problem:
 
     Source: CDS Hooks 2.0, Calling a CDS Service; hook library, the context of each hook.
     """
-    document = json_object(body)
-    if isinstance(document, Problem):
-        return document
-    return _fault(document, hook) or document
-
-
-def json_object(body: bytes) -> dict[str, Any] | Problem:
-    """A body as one JSON object that is not nested deeper than any real resource."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if re.search("recursion|depth", error.msg, re.IGNORECASE):
-            return _TOO_DEEP  # orjson has a limit of its own, above ours
-        at = f"line {error.lineno}, column {error.colno}"
-        return Problem("invalid", "body", f"not JSON in UTF-8 ({at})", "send one JSON object", "structure")
-    if not isinstance(document, dict):
-        return Problem("invalid", "body", "not a JSON object", "send one JSON object", "structure")
-    if too_deep(document):
-        return _TOO_DEEP
+    read = read_json(body)
+    if isinstance(read, Problem):
+        return read
     # CDS Hooks 2.0, Use of JSON: nobody sends null for "nothing", but who does means "absent"
-    return {name: value for name, value in document.items() if value is not None}
-
-
-_TOO_DEEP = Problem(
-    "invalid",
-    "body",
-    f"nested more than {MAX_DEPTH} deep",
-    "send resources as FHIR writes them",
-    "too-costly",
-)
-
-
-def too_deep(document: dict[str, Any]) -> bool:
-    """Whether it is nested deeper than any real resource."""
-    # level by level, not by recursion: the depth is the caller's
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if type(node) is dict else node)
-            # most of what stands in a chart is text: one look is enough to pass it over
-            if (kind := type(child)) is not str and (kind is dict or kind is list)
-        ]
-        if not level:
-            return False
-    return True
+    document = {name: value for name, value in read.items() if value is not None}
+    return _fault(document, hook) or document
 
 
 # Only the envelope: entries and resources are looked at one by one, so that a bad one is lost alone. A `description`

@@ -15,11 +15,11 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from cds_service.crd.determination_json import determination_json
-from cds_service.crd.envelope import json_object
 from cds_service.crd.memory import LONGEST_ID, patient_digest
 from cds_service.crd.responses import SKEW, Responses, StoredResponse
 from cds_service.fhir.addresses import is_id
 from cds_service.fhir.dates import FhirDate, parse_date
+from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
 from cds_service.fhir.references import literal_reference, own_reference, reference_key
@@ -87,7 +87,7 @@ Fate = Literal["created", "replaced", "same", "withdrawn"]
 
 def parse_sent(body: bytes, context: str | None) -> Sent | Problem:
     """The response of a body: bare, or first in a collection Bundle (DTR, dtrb-2). `context` as the address says it."""
-    document = json_object(body)
+    document = read_json(body)
     if isinstance(document, Problem):
         return document
     resource, text = document, body

@@ -44,9 +44,9 @@ def too_deep(document: dict[str, Any]) -> bool:
         level = [
             child
             for node in level
-            for child in (node.values() if node.__class__ is dict else node)
+            for child in (node.values() if type(node) is dict else node)
             # most of what stands in a chart is text: one look is enough to pass it over
-            if (kind := child.__class__) is not str and (kind is dict or kind is list)
+            if (kind := type(child)) is not str and (kind is dict or kind is list)
         ]
         if not level:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -217,13 +218,18 @@ def assertion_id_of(order: dict[str, Any]) -> str:
     return str(found)
 
 
-def test_nothing_of_a_call_but_digests_codes_and_numbers_is_on_the_disk(authorized: dict[str, Any], room: Path) -> None:
+def test_but_for_contexts_nothing_of_a_call_but_digests_codes_and_numbers_is_on_the_disk(
+    authorized: dict[str, Any], room: Path
+) -> None:
     held = b"".join(one.read_bytes() for one in (room / "var").iterdir())
     assert b"PA-2026-000123" in held
     call = conversation("authorization-on-file")
     subscriber = call["prefetch"]["coverage"]["entry"][0]["resource"]["subscriberId"]
     patient = call["prefetch"]["patient"]
-    for secret in (subscriber, *patient["name"][0]["given"], patient["name"][0]["family"], patient["birthDate"]):
+    for secret in (subscriber, *patient["name"][0]["given"], patient["name"][0]["family"]):
         assert secret.encode() not in held
-    for reference in ("Patient/p1", "DeviceRequest/o1", "Coverage/c1", "Observation/", "J44.9"):
-        assert reference.encode() not in held
+    with sqlite3.connect(room / "var" / "cds.sqlite") as connection:
+        rows = [line for line in connection.iterdump() if not line.startswith('INSERT INTO "contexts"')]
+    assert any("PA-2026-000123" in line for line in rows)
+    for secret in (patient["birthDate"], "Patient/p1", "DeviceRequest/o1", "Coverage/c1", "Observation/", "J44.9"):
+        assert not any(secret in line for line in rows)

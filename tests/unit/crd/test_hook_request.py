@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from cds_service.crd.clients import Client
-from cds_service.crd.envelope import MAX_DEPTH
 from cds_service.crd.hook_request import HookRequest, hook_called, parse_hook_request
 from cds_service.crd.orders import ORDER_TYPES
 from cds_service.crd.versions import CRD_20, CRD_21, CRD_22, CrdVersion
+from cds_service.fhir.json_body import MAX_DEPTH
 from tests.unit.crd.small_call import bundle, call, coverage, order, parsed, refused
 
 # -- what is no call --------------------------------------------------------------------------------------

@@ -1,0 +1,108 @@
+"""What differs between DTR 2.0.1, 2.1 and 2.2 in what is sent: one table. Judges nothing; reads no request.
+
+A line of it is one version of the guide. Whoever writes an answer asks the dialect, and never compares its name.
+Versions contradict themselves in places (a profile and its operation name a parameter differently): the profile is
+followed, for it is what validators hold an answer against.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/"
+STANDARD_QUESTIONNAIRE = f"{DTR}dtr-std-questionnaire"
+QUESTIONNAIRE_RESPONSE = f"{DTR}dtr-questionnaireresponse"
+ADAPTIVE_RESPONSE = f"{DTR}dtr-questionnaireresponse-adapt"
+PACKAGE_BUNDLE = f"{DTR}DTR-QPackageBundle"
+PACKAGE_OUTPUT = f"{DTR}dtr-qpackage-output-parameters"
+INFORMATION_ORIGIN = f"{DTR}information-origin"
+INTENDED_USE = f"{DTR}intendedUse"
+QR_CONTEXT = f"{DTR}qr-context"
+QR_COVERAGE = f"{DTR}qr-coverage"
+
+_CRD = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one version of the guide writes a package and what is in it."""
+
+    name: str
+    package_parameter: str  # the name under which each Bundle stands
+    outcome_parameter: str
+    origin: str  # information-origin of what we filled in
+    coverage_extension: str  # where a response names its coverage
+    purposes: str  # the code system of intendedUse
+    items_required: bool  # a response has at least one item
+    pinned_libraries: bool  # cqf-library is `url|version`
+    adaptive: str  # the version by which asked_form.py knows its way with adaptive forms
+
+
+DTR_20 = Dialect(
+    name="2.0",
+    package_parameter="PackageBundle",
+    outcome_parameter="operationOutcome",
+    origin="auto",
+    coverage_extension=QR_CONTEXT,
+    purposes=f"{_CRD}temp",
+    items_required=True,
+    pinned_libraries=True,
+    adaptive="2.0.1",
+)
+DTR_21 = Dialect(
+    name="2.1",
+    package_parameter="PackageBundle",
+    outcome_parameter="operationOutcome",
+    origin="auto",
+    coverage_extension=QR_CONTEXT,
+    purposes=f"{_CRD}temp",
+    items_required=True,
+    pinned_libraries=True,
+    adaptive="2.1",
+)
+DTR_22 = Dialect(
+    name="2.2",
+    package_parameter="packagebundle",
+    outcome_parameter="outcome",
+    origin="auto-server",
+    coverage_extension=QR_COVERAGE,
+    purposes=f"{_CRD}coverage-information-codes",
+    items_required=False,
+    pinned_libraries=True,
+    adaptive="2.2",
+)
+# As the Inferno payer suite 0.17 (DTR 2.0.1) reads an answer: it compares a cqf-library with the bare Library.url
+INFERNO_20 = Dialect(
+    name="inferno-2.0.1",
+    package_parameter="PackageBundle",
+    outcome_parameter="operationOutcome",
+    origin="auto",
+    coverage_extension=QR_CONTEXT,
+    purposes=f"{_CRD}temp",
+    items_required=True,
+    pinned_libraries=False,
+    adaptive="2.0.1",
+)
+
+DIALECTS = (DTR_20, DTR_21, DTR_22, INFERNO_20)
+_SPELLINGS = (
+    (re.compile(r"2\.0(\.1)?"), DTR_20),
+    (re.compile(r"2\.1(\.0)?"), DTR_21),
+    (re.compile(r"2\.2(\.\d{1,4})?"), DTR_22),
+    (re.compile(r"inferno-2\.0\.1"), INFERNO_20),
+)
+
+
+def dialect_named(text: str) -> Dialect | None:
+    """The dialect that a text names, with or without its patch number; None: not one spoken here."""
+    return next((dialect for spelling, dialect in _SPELLINGS if spelling.fullmatch(text.strip())), None)
+
+
+_PROFILE = re.compile(r"http://hl7\.org/fhir/us/davinci-dtr/[^|\s\"']+\|([A-Za-z0-9.\-]{1,20})")
+
+
+def dialect_of_profile(text: str) -> Dialect | None:
+    """The dialect of the DTR profile, with its version, that a text (a canonical, an Accept header) holds."""
+    match = _PROFILE.search(text)
+    return dialect_named(match[1]) if match else None
