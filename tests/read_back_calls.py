@@ -16,10 +16,12 @@ from tests.misbehaving_ehr import MisbehavingEhr
 
 GOLDEN = Path(__file__).parent / "conversations" / "home-oxygen-order-sign" / "request.json"
 CALL: dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
-# whoever sends everything has looked for the payer's answers too
+# whoever sends everything has looked for the payer's answers too, and for those of clinicians
 CALL["prefetch"]["claimResponses"] = {"resourceType": "Bundle", "type": "searchset"}
+CALL["prefetch"]["questionnaireResponses"] = {"resourceType": "Bundle", "type": "searchset"}
 NOON = datetime.fromisoformat("2026-11-21T10:30:00-05:00")
 AUTHORIZATIONS = "ClaimResponse?patient=p1&use=preauthorization"
+ANSWERS = "QuestionnaireResponse?patient=p1&status=completed,amended,entered-in-error"
 SEARCHED = ("Condition", "DeviceRequest", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest")
 
 
@@ -45,6 +47,7 @@ def holds_everything(ehr: MisbehavingEhr) -> None:
     for kind in SEARCHED:
         ehr.finds(f"{kind}?patient=p1", *(one for one in chart if one["resourceType"] == kind))
     ehr.finds(AUTHORIZATIONS)
+    ehr.finds(ANSWERS)
     ehr.finds("Coverage?patient=p1&status=active", *(one for one in chart if one["resourceType"] == "Coverage"))
 
 

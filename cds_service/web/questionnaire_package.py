@@ -36,7 +36,7 @@ class Packages:
 
     catalogue: Catalogue
     default: Dialect
-    now: Callable[[], datetime]
+    clock: Callable[[], datetime]
     new_id: Callable[[], str]
     public_url: str | None
     max_body: int
@@ -65,7 +65,7 @@ def questionnaire_package(packages: Packages) -> Blueprint:
         dialect = dialect_wanted(asked.profiles, packages.default)
         if isinstance(dialect, Problem):
             return refusal(dialect)
-        moment = packages.now()
+        moment = packages.clock()
         found = _found(asked, packages, moment)
         if isinstance(found, str):
             fix = "try again; without a context the order and its coverage can be sent instead"

@@ -84,7 +84,7 @@ def test_the_hours_of_the_office_count_as_they_are_set() -> None:
     only_in_hours = []
     for file in folders.files:
         resource = json.loads(json.dumps(file.definition.resource))
-        if resource["id"] == policy_id:
+        if (resource["resourceType"], resource["id"]) == ("PlanDefinition", policy_id):
             card = next(one for one in resource["action"][-1]["action"] if one["id"] == "advice.when")
             words = {"language": "text/fhirpath", "expression": "%calendar.hours = 'normal'"}
             card["condition"] = [{"kind": "applicability", "expression": words}]
