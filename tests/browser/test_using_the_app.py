@@ -144,6 +144,18 @@ def test_a_question_appears_once_an_earlier_answer_calls_for_it(page: Any, ehr_w
     assert "oh-oximeter.diagnostic.weaning" not in json.dumps(draft)
 
 
+def test_who_signs_in_with_a_role_answers_in_it(page: Any, kit: SmartEhr) -> None:
+    kit.authorization.user = "PractitionerRole/dr1-role"
+    page.goto(f"{kit.origin}/order/{KIT.reference}")
+    opened(page)
+    answer_all(page, KIT.answers)
+    completed(page)
+    [response] = kit.responses()
+    assert response["author"] == {"reference": "PractitionerRole/dr1-role"}
+    told = json.dumps(response)
+    assert '"valueReference": {"reference": "Practitioner/dr1"}' in told and "207RP1001X" in told
+
+
 # -- other launches ---------------------------------------------------------------------------------------
 
 
