@@ -26,6 +26,9 @@ class FakeCatalogue:
     def in_force(self, payer: str, line: OrderLine, on: date) -> tuple[Policy, ...]:
         return ()
 
+    def by_form(self, url: str, version: str | None = None) -> None:
+        return None
+
 
 def numbered_ids() -> Callable[[], str]:
     """Ids one after the other, in the shape of a UUID."""

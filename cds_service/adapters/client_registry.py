@@ -62,14 +62,16 @@ class _Reading:
         batch = entry.get("batch", False)
         if not isinstance(batch, bool):
             self.fault(f"{path}.batch", "not true or false", "write true where the server answers batch Bundles")
+        dtr = {} if entry.get("dtr") is False else entry.get("dtr", {})
         return Client(
             id=self.identity(entry.get("id"), f"{path}.id"),
             fhir_origins=frozenset(self.fhir(entry.get("fhir"), f"{path}.fhir")),
             crd_version=self.version(entry.get("crdVersion"), f"{path}.crdVersion"),
             cards=dict(self.cards(entry.get("cards", {}), f"{path}.cards")),
             batch=batch is True,
-            dtr_client_id=self.dtr_client_id(entry.get("dtr", {}), f"{path}.dtr"),
-            sign_in_origins=frozenset(self.sign_in(entry.get("dtr", {}), f"{path}.dtr.signIn")),
+            has_dtr=entry.get("dtr") is not False,
+            dtr_client_id=self.dtr_client_id(dtr, f"{path}.dtr"),
+            sign_in_origins=frozenset(self.sign_in(dtr, f"{path}.dtr.signIn")),
         )
 
     def known(self, entry: dict[str, Any], members: tuple[str, ...], path: str) -> None:
@@ -80,7 +82,9 @@ class _Reading:
 
     def dtr_client_id(self, dtr: Any, path: str) -> str | None:
         if not isinstance(dtr, dict):
-            self.fault(path, "not an object", 'write how the app is registered, such as {"clientId": "..."}')
+            self.fault(
+                path, "not an object", 'write how the app is registered, such as {"clientId": "..."}; or false: no DTR'
+            )
             return None
         self.known(dtr, _DTR_MEMBERS, path)
         text = dtr.get("clientId")

@@ -14,6 +14,7 @@ from cds_service.crd.authorizations import ANSWERS, Asked, on_file
 from cds_service.crd.cards import Card, Showing, cards
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.coverage_information import Manner
+from cds_service.crd.form_completion import Forms
 from cds_service.crd.hook_request import HookRequest
 from cds_service.crd.memory import NOTHING_KEPT, Assertion, Authorization, Kept, patient_digest, to_keep
 from cds_service.crd.orders import ORDER_TYPES, DraftLine, order_lines
@@ -58,6 +59,8 @@ class HoldsPolicies(Protocol):
     def types_needed(self) -> frozenset[str]: ...
 
     def in_force(self, payer: str, line: OrderLine, on: date) -> tuple[Policy, ...]: ...
+
+    def by_form(self, url: str, version: str | None = None) -> Policy | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def answer(
     statements = tuple(statement for statement, _ in said)
     actions = hook.writes and request.configuration.wants("coverage-info")
     manner = Manner(request.crd_version, asks=hook.primary)
-    sent = cards(statements, Showing.of(request, scope.unread, dtr_launch), new_id, link)
+    sent = cards(statements, Showing.of(request, scope.unread, dtr_launch, _forms(call, statements)), new_id, link)
     # where nothing is written, no id goes out under which it could be found again
     remembered = statements if hook.writes and request.in_earnest else ()
     return HookResponse(
@@ -151,6 +154,24 @@ def answer(
             _contexts(call, remembered) if keeps_contexts else (),
         ),
     )
+
+
+def _forms(call: _Call, statements: Sequence[Statement]) -> Forms | None:
+    """The questionnaires of an answer, for a client that is to have them as Tasks."""
+    request = call.request
+    if not request.wants_forms_as_tasks:
+        return None
+    wanted = {one.questionnaire for said in statements for one in said.determinations if one.questionnaire}
+    was_asked = request.prefetch_state.get("Questionnaire") in ("given", "empty")
+    held = {(one.get("url"), one.get("version")) for one in request.resources_of("Questionnaire")}
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for canonical in sorted(wanted):
+        url, _, version = canonical.partition("|")
+        policy = call.catalogue.by_form(url, version)
+        form = policy.form if policy is not None else None
+        lacking = was_asked and form is not None and (url, version) not in held
+        found[canonical] = form.resource if lacking and form is not None else None
+    return Forms(found, request.patient_id, request.encounter_id, call.asked_at.date())
 
 
 def _unread(record: Record, request: HookRequest) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.crd import form_completion
 from cds_service.crd.as_written import holds_float
 from cds_service.crd.card_text import (
     LONGEST_SUMMARY,
@@ -19,6 +20,7 @@ from cds_service.crd.card_text import (
 )
 from cds_service.crd.determination_json import determination_json
 from cds_service.crd.dtr_link import launch_link
+from cds_service.crd.form_completion import Forms
 from cds_service.crd.hook_request import Configuration, HookRequest
 from cds_service.crd.hooks import Hook
 from cds_service.crd.order_changes import apply_changes, new_order_like
@@ -70,10 +72,11 @@ class Showing:
     configuration: Configuration
     unread: tuple[str, ...] = ()
     launch: str = ""
+    forms: Forms | None = None  # those to be asked for by Task, of a client without DTR
 
     @classmethod
-    def of(cls, request: HookRequest, unread: tuple[str, ...], launch: str = "") -> Showing:
-        return cls(request.hook, request.crd_version, request.configuration, unread, launch)
+    def of(cls, request: HookRequest, unread: tuple[str, ...], launch: str = "", forms: Forms | None = None) -> Showing:
+        return cls(request.hook, request.crd_version, request.configuration, unread, launch, forms)
 
     def wants(self, card_type: str) -> bool:
         return card_type in self.hook.cards and self.configuration.wants(card_type)
@@ -101,6 +104,8 @@ def cards(
         found += _dtr_cards(said, showing.launch)
     if showing.wants("claim"):
         found += _suggestion_cards(said)
+        if showing.forms is not None:
+            found += _forms_as_tasks(said, showing.forms, showing.version)
     if showing.wants("insurance"):
         found += _lapsed_coverages(statements)
     if showing.wants("clinical-reminder"):
@@ -217,6 +222,26 @@ def _dtr_cards(said: Iterable[Said], launch: str) -> Iterator[Card]:
         )
         card["source"]["topic"]["system"] = _OWN_CARD_TYPES
         card["links"] = [launch_link(one.statement, one.determination, launch, alone=len(group) == 1) for one in group]
+        yield card
+
+
+def _forms_as_tasks(said: Iterable[Said], forms: Forms, version: CrdVersion) -> Iterator[Card]:
+    """The same for a client that has no DTR: the form as a Task, the orders of one policy and coverage on one card."""
+    wanted = [one for one in said if one.determination.doc_needed]
+    for group in _by_policy_and_coverage(
+        one for one in wanted if one.determination.questionnaire in forms.by_canonical
+    ):
+        first = group[0].determination
+        items = joined(item_words(one.determination) for one in group)
+        payer = first.payer_name
+        orders = list(dict.fromkeys(one.order for one in group))
+        text = (
+            f"For: {items}. The answers go into the record, and with the request for authorization to {escaped(payer)}."
+        )
+        card = _card("claim", payer, f"{payer} has questions: add its form to the list of tasks", text, group)
+        asks = form_completion.actions(forms, first.questionnaire or "", orders, payer, plain(first.item), version)
+        card["selectionBehavior"] = "any"
+        card["suggestions"] = [{"label": "Add the form to the list of tasks", "actions": list(asks)}]
         yield card
 
 

@@ -13,6 +13,7 @@ class Client:
     """One entry of the registry. `cards` are options of discovery by their code: what holds where a call says nothing.
 
     `crd_version` None: the default of the deployment. `batch`: this server answers several reads sent as one Bundle.
+    `has_dtr` False: it has no DTR, and is sent Tasks where a form is to be filled in.
     `dtr_client_id` is how its authorization server knows our app for questionnaires, None: as the deployment says;
     `sign_in_origins` are that server's, where it is another than the FHIR server.
     """
@@ -22,6 +23,7 @@ class Client:
     crd_version: str | None = None
     cards: Mapping[str, bool | int] = field(default_factory=dict)
     batch: bool = False
+    has_dtr: bool = True
     dtr_client_id: str | None = None
     sign_in_origins: frozenset[str] = frozenset()
 

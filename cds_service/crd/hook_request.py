@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,12 +67,22 @@ class HookRequest:
     closed: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     unread: Mapping[str, str] = field(default_factory=dict)
+    has_dtr: bool = True  # whether the client can fill in forms by DTR
     readings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def in_earnest(self) -> bool:
         """CRD 2.2, found-35: who asks "what if" is told of no authorization, and nothing of it is remembered."""
         return self.configuration.wants("unsolicited-determ")
+
+    @property
+    def wants_forms_as_tasks(self) -> bool:
+        """Whether a form is asked for by Task: of a client without DTR, where its orders are signed."""
+        return not self.has_dtr and self.hook.primary and "claim" in self.hook.cards
+
+    def resources_of(self, kind: str) -> Iterator[Mapping[str, Any]]:
+        """Those of the chart, and of what came with it, that are of one type."""
+        return (one.resource for one in self.resources if resource_type_of(one.resource) == kind)
 
     def not_looked_up(self, resource_types: Iterable[str]) -> dict[str, str]:
         """Of these types, those that nothing is known of, and why: an absence among them proves nothing."""
@@ -182,6 +192,7 @@ def parse_hook_request(
         access=_access(document),
         next_pages=tuple(prefetched.pages),
         closed=frozenset(prefetched.closed),
+        has_dtr=client is None or client.has_dtr,
     )
 
 

@@ -70,6 +70,8 @@ def _has_all(request: HookRequest, types_needed: Iterable[str]) -> bool:
     """Whether a call plainly lacks nothing, so that the closer look can be spared: as most calls with prefetch do."""
     if request.hook.orders not in ("draft", "selections"):
         return False  # the orders stand in the chart
+    if request.wants_forms_as_tasks and "Questionnaire" not in request.prefetch_state:
+        return False
     if request.next_pages or request.not_looked_up((*types_needed, "Coverage")):
         return False
     if request.in_earnest and request.not_looked_up((_AUTHORIZATION,)):
@@ -134,12 +136,14 @@ class _Missing:
         any_policy = False
         authorized = False
         needed: set[str] = set()
+        forms: dict[str, None] = {}
         for line in self.lines:
             self.point_at(_ITEM, line.order.resource)
             any_policy = any(self.policies(line, everybody)) or any_policy
             applying = self.policies(line, self.payers(line, everybody))
             authorized = authorized or any(map(_may_want_authorization, applying))
             needed |= {kind for one in applying for kind in one.types_read}
+            forms |= {one.form.url: None for one in applying if one.form is not None}
             if needed:
                 self.point_at(_LINKS, line.order.resource, OF_PATIENT)
         if any_policy:
@@ -148,6 +152,8 @@ class _Missing:
             self.search(kind)
         if authorized and self.request.in_earnest:
             self.authorizations()
+        if forms and self.request.wants_forms_as_tasks and "Questionnaire" not in self.request.prefetch_state:
+            self.searches_once(Query("Questionnaire", parameters=(("url", ",".join(forms)),)))
         yield from (one.query for one in self.request.next_pages if one.query.page and self.is_new(one.query))
         yield from self.searches
         yield from self.reads()

@@ -37,6 +37,7 @@ class CrdVersion:
     detail_url: bool  # detail.value may be a url
     contact: Literal["ContactPoint", "ContactDetail"]
     expiry_date: bool
+    says_what_follows_a_form: bool = False  # a Task of form completion says what its answers are for
 
 
 _FIRST_REASONS = frozenset({"gold-card", "detail-code"})
@@ -63,6 +64,7 @@ CRD_20 = CrdVersion(
     detail_url=False,
     contact="ContactPoint",
     expiry_date=False,
+    says_what_follows_a_form=True,
 )
 CRD_21 = CrdVersion(
     name="2.1",
