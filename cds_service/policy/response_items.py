@@ -11,6 +11,7 @@ from typing import Any
 
 from cds_service.fhir.dates import parse_date
 from cds_service.fhir.problem import Problem
+from cds_service.fhir.record_shapes import objects_in
 from cds_service.policy.faults import did_you_mean
 from cds_service.policy.form import EnabledBy, Form, FormItem
 
@@ -39,11 +40,15 @@ MOST_ITEMS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One item as it was answered: the values of its answers (`valueCoding`, ... as FHIR writes them)."""
+    """One item as it was answered: the values of its answers (`valueCoding`, ... as FHIR writes them).
+
+    `filled_in`: a program answered it, and nobody changed that (DTR, information-origin).
+    """
 
     item: FormItem
     where: str
     values: tuple[tuple[str, Any], ...]
+    filled_in: bool = False
 
     def chose(self, system: str, code: str) -> bool:
         codings = (value for name, value in self.values if name == "valueCoding")
@@ -137,7 +142,7 @@ class _Reader:
         if link in self.found and not self.again(known):
             self.fault(where, "is answered twice", "send each item once", "duplicate")
         before = self.found[link].values if link in self.found else ()
-        self.found[link] = Answered(known, where, before + values)
+        self.found[link] = Answered(known, where, before + values, _filled_in(item.get("answer")))
         self.level(item.get("item"), f"{where}.item", link)
 
     def again(self, item: FormItem) -> bool:
@@ -237,6 +242,24 @@ class _Reader:
 def _absent(answer: Mapping[str, Any]) -> bool:
     """An answer without a value. Its element may say why there is none (`_valueCoding`)."""
     return all(name in ("extension", "id", "item") or name.startswith("_value") for name in answer)
+
+
+# DTR: auto (2.0.1, 2.1), auto-server and auto-client (2.2); override and manual are a person's
+_ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+
+
+def _filled_in(answers: Any) -> bool:
+    found = objects_in(answers)
+    return bool(found) and all(_source(one).startswith("auto") for one in found)
+
+
+def _source(answer: Mapping[str, Any]) -> str:
+    for extension in objects_in(answer.get("extension")):
+        if extension.get("url") == _ORIGIN:
+            for part in objects_in(extension.get("extension")):
+                if part.get("url") == "source" and isinstance(part.get("valueCode"), str):
+                    return str(part["valueCode"])
+    return ""
 
 
 def _offered(value: Mapping[str, Any], item: FormItem) -> bool:

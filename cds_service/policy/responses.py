@@ -101,7 +101,7 @@ def read_response(
     answers = {
         name: Answer(value, moment, reference)
         for name, one in answered.items()
-        if (value := answer_value(one)) is not None and not name.startswith("form.")
+        if (value := answer_value(one)) is not None and not name.startswith("form.") and is_said(one)
     }
     named = frozenset(_named(resource, base))
     return Response(
@@ -233,6 +233,12 @@ def _contained(resource: Mapping[str, Any], reference: str) -> Mapping[str, Any]
 
 
 # -- the answers
+
+
+def is_said(one: Answered) -> bool:
+    """Whether somebody said it. What a program filled in from the chart is no statement of its own: the chart is judged
+    itself, and an old value must not come back under the day of the response. A paper is there, whoever attached it."""
+    return not one.filled_in or is_document(one.item)
 
 
 def answer_value(one: Answered) -> str | None:

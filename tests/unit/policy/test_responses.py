@@ -247,3 +247,25 @@ def test_whatever_is_sent_is_a_response_or_a_list_of_faults(resource: dict[str, 
     found = read(resource)
     assert isinstance(found, Response) or (found and all(isinstance(one, Problem) for one in found))
     assert resource == before
+
+
+# -- what a program filled in -----------------------------------------------------------------------------
+
+ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+
+
+def of_origin(answer: dict[str, Any], source: str) -> dict[str, Any]:
+    told = {"url": ORIGIN, "extension": [{"url": "source", "valueCode": source}]}
+    return {**answer, "extension": [told]}
+
+
+@pytest.mark.parametrize("source", ["auto", "auto-server", "auto-client"])
+def test_what_was_filled_in_from_the_chart_is_no_statement_of_its_own(source: str) -> None:
+    """An old value of the chart must not come back under the day of the response."""
+    found = sound(response(item("acme-oxygen.lung", of_origin(YES, source)), item("acme-oxygen.rest", NO)))
+    assert set(found.answers) == {"acme-oxygen.rest"}
+
+
+@pytest.mark.parametrize("source", ["manual", "override"])
+def test_what_somebody_wrote_or_changed_counts(source: str) -> None:
+    assert set(sound(response(item("acme-oxygen.lung", of_origin(YES, source)))).answers) == {"acme-oxygen.lung"}
