@@ -21,7 +21,8 @@ define function WithCode(said String, code String):
 
 define function Words(concept FHIR.CodeableConcept):
   WithCode(
-    Coalesce(concept.text.value, First((concept.coding) C where C.display.value is not null return all C.display.value)),
+    Coalesce(concept.text.value,
+      First((concept.coding) C where C.display.value is not null return all C.display.value)),
     First((concept.coding) C where C.code.value is not null return all C.code.value))
 
 define function Amount(value Decimal):
@@ -31,15 +32,22 @@ define function HasCode(concept FHIR.CodeableConcept, codes List<String>):
   exists ((concept.coding) C where Lower(C.code.value) in codes)
 """
 # When an item was, in the order in which a determination looks for it; which items count; what it is called
-_TAKEN = "Coalesce((R.effective as FHIR.dateTime).value, (R.effective as FHIR.instant).value, (R.effective as FHIR.Period).start.value)"
+_TAKEN = (
+    "Coalesce((R.effective as FHIR.dateTime).value, (R.effective as FHIR.instant).value,"
+    " (R.effective as FHIR.Period).start.value)"
+)
+_ASKED_FOR = (
+    "Coalesce((R.occurrence as FHIR.dateTime).value, (R.occurrence as FHIR.Period).start.value, R.authoredOn.value)"
+)
 _WHEN = {
     "Condition": "Coalesce(R.recordedDate.value, (R.onset as FHIR.dateTime).value)",
-    "DeviceRequest": "Coalesce((R.occurrence as FHIR.dateTime).value, (R.occurrence as FHIR.Period).start.value, R.authoredOn.value)",
-    "DiagnosticReport": "Coalesce((R.effective as FHIR.dateTime).value, (R.effective as FHIR.Period).start.value, R.issued.value)",
+    "DeviceRequest": _ASKED_FOR,
+    "DiagnosticReport": "Coalesce((R.effective as FHIR.dateTime).value, (R.effective as FHIR.Period).start.value,"
+    " R.issued.value)",
     "DocumentReference": "Coalesce(First((R.content) C where C.attachment.creation.value is not null"
     " return all C.attachment.creation.value), R.date.value)",
     "Observation": _TAKEN,
-    "ServiceRequest": "Coalesce((R.occurrence as FHIR.dateTime).value, (R.occurrence as FHIR.Period).start.value, R.authoredOn.value)",
+    "ServiceRequest": _ASKED_FOR,
 }
 _COUNTS = {
     "Condition": "not HasCode(R.clinicalStatus, {'inactive', 'resolved', 'remission'})\n"
@@ -51,10 +59,13 @@ _COUNTS = {
     "Observation": "R.status.value in {'final', 'amended', 'corrected'} and R.dataAbsentReason is null",
     "ServiceRequest": "not (R.status.value in {'draft', 'entered-in-error'})",
 }
-_MEASURED = "\n        and (R.value as FHIR.Quantity).value.value is not null and (R.value as FHIR.Quantity).comparator is null"
+_MEASURED = (
+    "\n        and (R.value as FHIR.Quantity).value.value is not null and (R.value as FHIR.Quantity).comparator is null"
+)
 _ORDERED = (
     "First((R.code{cast}.coding) C where C.code.value is not null return all C.code.value) & ' order, '"
-    " & Coalesce(R.status.value, 'status not said') & (if {when} is null then '' else ', from ' & Substring(ToString({when}), 0, 10))"
+    " & Coalesce(R.status.value, 'status not said')"
+    " & (if {when} is null then '' else ', from ' & Substring(ToString({when}), 0, 10))"
 )
 
 
@@ -109,7 +120,9 @@ def _source(source: Source) -> Iterator[str]:
 def _line(source: Source, when: str) -> str:
     if source.measurement is not None:
         amount = "Amount((R.value as FHIR.Quantity).value.value)"
-        return f"{_text(source.measurement.display + ' ')} & {amount} & {_unit(source.measurement.unit)} & OnDay({when})"
+        return (
+            f"{_text(source.measurement.display + ' ')} & {amount} & {_unit(source.measurement.unit)} & OnDay({when})"
+        )
     if source.type in ("DeviceRequest", "ServiceRequest"):
         cast = " as FHIR.CodeableConcept)" if source.type == "DeviceRequest" else ""
         code = "R.code" if not cast else f"(R.code{cast}"
@@ -123,10 +136,8 @@ def _unit(unit: str) -> str:
     quantity = "(R.value as FHIR.Quantity)"
     same = ", ".join(_text(one) for one in dict.fromkeys((unit, words)))
     sent = f"Coalesce(' ' & {quantity}.unit.value, ' ' & {quantity}.code.value, '')"
-    return (
-        f"(if Coalesce({quantity}.code.value, {quantity}.unit.value) in {{{same}}} or {quantity}.unit.value in {{{same}}}"
-        f" then {_text(' ' + words)} else {sent})"
-    )
+    either = f"{quantity}.code.value in {{{same}}} or {quantity}.unit.value in {{{same}}}"
+    return f"(if {either} then {_text(' ' + words)} else {sent})"
 
 
 def _set(canonical: str) -> str:
@@ -141,5 +152,3 @@ def _text(text: str) -> str:
     """A string of CQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
