@@ -9,7 +9,7 @@ LIBRARIES := dtr_app/site/vendor/fhirclient/fhir-client.js
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test browser check conformance coverage mutate bench image format new-policy dtr-app install verify clean
+.PHONY: help serve test browser check conformance coverage mutate population bench image format new-policy dtr-app install verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test ta
 
 mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case must fail for each
 	$(VENV)/bin/python -m mutate.run
+
+population: $(VENV)/.dev ## write the CQL and ELM of the questionnaires from the plans (needs Java and Maven, once per release)
+	$(VENV)/bin/python -m population.run
 
 bench: ## what an answer costs, beside a server that answers with a constant; COMPILED=1: of the compiled core
 ifdef COMPILED

@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from cds_service.dtr.dialects import PACKAGE_BUNDLE, STANDARD_QUESTIONNAIRE, Dialect
-from cds_service.dtr.drafts import About, draft_response
 from cds_service.policy.form import Form
-from cds_service.policy.model import Determination
 
 Resource = Mapping[str, Any]
 
@@ -55,17 +53,14 @@ class Maker(Protocol):
 def bundle_of(
     form: Form,
     questionnaire: Resource,
-    about: About,
-    determination: Determination | None,
+    draft: Resource,
     definitions: Sequence[Resource],
     dialect: Dialect,
     maker: Maker,
 ) -> Bundled:
-    """The package of one form. `questionnaire`: it as its author wrote it, or the adaptive one that stands for it.
+    """The package of one form. `questionnaire`: as a client is to have it, or the adaptive one that stands for it.
     `definitions` are all that are held: value sets and libraries come from there."""
     named = _Named(definitions)
-    asks = questionnaire is form.resource
-    draft = draft_response(form, about, determination, dialect, maker.moment, asks)
     full_url = f"{maker.base}/Questionnaire/{form.resource['id']}"
     entries = [{"fullUrl": full_url, "resource": named.rendered(questionnaire, dialect)}]
     entries.append({"fullUrl": f"urn:uuid:{maker.new_id()}", "resource": draft})

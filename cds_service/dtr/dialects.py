@@ -8,7 +8,7 @@ followed, for it is what validators hold an answer against.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/"
 STANDARD_QUESTIONNAIRE = f"{DTR}dtr-std-questionnaire"
@@ -25,6 +25,24 @@ _CRD = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/"
 
 
 @dataclass(frozen=True, slots=True)
+class Populating:
+    """In which language a form says how a client fills it."""
+
+    language: str
+    qualified: bool = False  # an expression names its library: `"Library".Name`
+    alternative: str | None = None  # the extension that has the same as ELM
+
+
+# CQL inline, accompanied by ELM (DTR 2.0.1 borrows the extension of another guide)
+_INLINE_20 = Populating(
+    "text/cql", True, "http://hl7.org/fhir/us/ecr/StructureDefinition/us-ph-alternative-expression-extension"
+)
+_INLINE_21 = Populating("text/cql", True, f"{DTR}alternativeExpression")
+_BY_NAME = Populating("text/cql-identifier")  # DTR 2.2, spec-86
+_FHIRPATH = Populating("text/fhirpath")
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """How one version of the guide writes a package and what is in it."""
 
@@ -37,6 +55,7 @@ class Dialect:
     items_required: bool  # a response has at least one item
     pinned_libraries: bool  # cqf-library is `url|version`
     adaptive: str  # the version by which asked_form.py knows its way with adaptive forms
+    populating: Populating
 
 
 DTR_20 = Dialect(
@@ -49,6 +68,7 @@ DTR_20 = Dialect(
     items_required=True,
     pinned_libraries=True,
     adaptive="2.0.1",
+    populating=_INLINE_20,
 )
 DTR_21 = Dialect(
     name="2.1",
@@ -60,6 +80,7 @@ DTR_21 = Dialect(
     items_required=True,
     pinned_libraries=True,
     adaptive="2.1",
+    populating=_INLINE_21,
 )
 DTR_22 = Dialect(
     name="2.2",
@@ -71,7 +92,10 @@ DTR_22 = Dialect(
     items_required=False,
     pinned_libraries=True,
     adaptive="2.2",
+    populating=_BY_NAME,
 )
+# The same for clients that run FHIRPath and no CQL, as most renderers of forms do
+DTR_22_FHIRPATH = replace(DTR_22, name="2.2-fhirpath", populating=_FHIRPATH)
 # As the Inferno payer suite 0.17 (DTR 2.0.1) reads an answer: it compares a cqf-library with the bare Library.url
 INFERNO_20 = Dialect(
     name="inferno-2.0.1",
@@ -83,13 +107,15 @@ INFERNO_20 = Dialect(
     items_required=True,
     pinned_libraries=False,
     adaptive="2.0.1",
+    populating=_INLINE_20,
 )
 
-DIALECTS = (DTR_20, DTR_21, DTR_22, INFERNO_20)
+DIALECTS = (DTR_20, DTR_21, DTR_22, DTR_22_FHIRPATH, INFERNO_20)
 _SPELLINGS = (
     (re.compile(r"2\.0(\.1)?"), DTR_20),
     (re.compile(r"2\.1(\.0)?"), DTR_21),
     (re.compile(r"2\.2(\.\d{1,4})?"), DTR_22),
+    (re.compile(r"2\.2(\.\d{1,4})?-fhirpath"), DTR_22_FHIRPATH),
     (re.compile(r"inferno-2\.0\.1"), INFERNO_20),
 )
 

@@ -15,8 +15,9 @@ from typing import Any
 from cds_service.dtr.asked_form import adaptive_shell
 from cds_service.dtr.bundles import Bundled, Issue, bundle_of
 from cds_service.dtr.dialects import PACKAGE_OUTPUT, Dialect
-from cds_service.dtr.drafts import About
+from cds_service.dtr.drafts import About, draft_response
 from cds_service.dtr.package_request import Canonical, PackageRequest, Placed
+from cds_service.dtr.populated_form import populated
 from cds_service.fhir.codings import keys_of
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.problem import Problem
@@ -30,6 +31,7 @@ from cds_service.policy.form import Form
 from cds_service.policy.model import Determination, Situation
 from cds_service.policy.order_line import read_order_line
 from cds_service.policy.plan import Policy
+from cds_service.policy.population import population_of
 from cds_service.policy.situation_json import situation_from
 
 
@@ -248,11 +250,15 @@ def _bundle(
         return Issue("information", "informational", text)
     about = _about(judged, request, policy)
     determination = judged.determination if judged is not None else None
+    questionnaire = form.resource
     if around.adaptive:
         held = judged.context.id if judged is not None and judged.context.id in around.kept else None
-        shell = adaptive_shell(form, around.base, around.dialect.adaptive, held)
-        return bundle_of(form, shell, about, determination, around.catalogue.resources, around.dialect, around)
-    return bundle_of(form, form.resource, about, determination, around.catalogue.resources, around.dialect, around)
+        questionnaire = adaptive_shell(form, around.base, around.dialect.adaptive, held)
+    draft = draft_response(form, about, determination, around.dialect, around.moment, not around.adaptive)
+    definitions, population = around.catalogue.resources, population_of(policy)
+    if population is not None:
+        questionnaire = populated(questionnaire, population, definitions, around.dialect)
+    return bundle_of(form, questionnaire, draft, definitions, around.dialect, around)
 
 
 def _changed(form: Form, judged: _Judged | None, since: FhirDate, around: Surroundings) -> bool:

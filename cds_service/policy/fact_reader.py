@@ -201,6 +201,7 @@ class FactReader:
             is_value=is_value,
             code_path=filtered[0] if filtered else None,
             keys=filtered[1] if filtered else None,
+            value_set=requirement["codeFilter"][0]["valueSet"] if filtered else None,
             expression=expression,
             measurement=measurement,
             window=self._window(requirement, path, name, kind),

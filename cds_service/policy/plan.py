@@ -45,6 +45,7 @@ class Fact:
     is_value: bool
     code_path: str | None = None
     keys: frozenset[Key] | None = None
+    value_set: str | None = None  # the set of these codes, url|version
     expression: Expression | None = None
     measurement: Measurement | None = None
     window: Window | None = None
