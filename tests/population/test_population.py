@@ -11,7 +11,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import pytest
 
 from cds_service.dtr.dialects import DTR_22, DTR_22_FHIRPATH
-from cds_service.dtr.populate import populate
 from cds_service.dtr.populated_form import populated
 from cds_service.dtr.population_cql import cql_of
 from cds_service.dtr.population_library import compiled_from
@@ -28,7 +26,6 @@ from cds_service.fhir.record import Record
 from cds_service.policy.case_file import Case, read_cases
 from cds_service.policy.cases import situation_of
 from cds_service.policy.criteria import Verdicts
-from cds_service.policy.determination import determine
 from cds_service.policy.items import Reading, item_date, retrieve
 from cds_service.policy.model import Situation
 from cds_service.policy.plan import Policy
@@ -38,6 +35,7 @@ from tests.policy_cases import loaded
 
 HERE = Path(__file__).parent
 PLANS = HERE.parent.parent / "plans"
+KINDS = ("Condition", "DeviceRequest", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest")
 
 # what a client cannot say as we do, and why
 DIFFERENCES = {
@@ -108,7 +106,14 @@ def _charts(policy: Policy, folders: Any) -> Iterator[tuple[Case, list[Any]]]:
 
 def _types(record: Record) -> Iterator[list[Any]]:
     yield [record.patient]
-    for kind in ("Condition", "DeviceRequest", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest"):
+    for kind in (
+        "Condition",
+        "DeviceRequest",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Observation",
+        "ServiceRequest",
+    ):
         yield list(record.of_type(kind))
 
 
