@@ -13,6 +13,7 @@ from cds_service.policy.catalogue import Catalogue
 from cds_service.settings import read_settings
 from tests.conformance.packages import DTR as DTR_PACKAGE
 from tests.conformance.packages import package, profile_faults, r4_faults
+from tests.conformance.statements import requirement
 from tests.unit.crd.small_call import coverage
 from tests.unit.dtr.small_form import CANONICAL, asking_catalogue
 from tests.unit.dtr.small_package import bundles, context, draft, packaged, read
@@ -48,6 +49,7 @@ def answer(canonical: str, catalogue: Catalogue, filled: bool, dialect: Dialect)
     return packaged(*given, contexts=[kept] if kept else [], catalogue=catalogue, dialect=dialect)
 
 
+@requirement("found-4")
 @pytest.mark.parametrize(("canonical", "catalogue", "filled"), FORMS, ids=[one[0].rsplit("/", 1)[-1] for one in FORMS])
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
 def test_a_package_is_sound_fhir(

@@ -270,7 +270,6 @@ SIXTEEN = {
 
 
 @requirement("crd_v221_coverage_information_must_support")
-@pytest.mark.xfail(reason="no shipped policy gives a contact (no document names one)")
 def test_all_sixteen_parts_of_coverage_information_are_seen(service: FlaskClient) -> None:
     ending = conversation("home-oxygen-order-sign")
     coverage_in(ending)["period"] = {"start": "2026-01-01", "end": "2026-12-31"}
