@@ -99,8 +99,13 @@ class _Filling:
         return next((one for one in item.choices if (one.system, one.code) == (YES_NO, wanted)), None)
 
     def _told(self, name: str) -> str:
-        told = (one.display for one in self.shown.get(name, ()) if one.display not in _NO_NEWS)
+        told = (_in_full(one) for one in self.shown.get(name, ()) if one.display not in _NO_NEWS)
         return "; ".join(dict.fromkeys(told))
+
+
+def _in_full(one: Evidence) -> str:
+    """A value stands below questions about rest, exercise and sleep: how it was taken is said wherever it stands."""
+    return f"{one.display} ({one.context})" if one.context else one.display
 
 
 def _shell(item: FormItem) -> Item:

@@ -31,10 +31,14 @@ ExclusionStatus = Literal["fired", "not-fired"]
 
 
 class Evidence(NamedTuple):
-    """A resource (reference as the caller can resolve it) and what a person reads of it: "SpO2 87 %, 2026-11-02"."""
+    """A resource (reference as the caller can resolve it) and what a person reads of it: "SpO2 87 %, 2026-11-02".
+
+    `context` is how a value was taken, and what of that is not recorded: "at rest; oxygen not recorded".
+    """
 
     reference: str
     display: str
+    context: str = ""
 
 
 class Verdict(NamedTuple):

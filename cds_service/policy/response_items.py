@@ -212,8 +212,9 @@ class _Reader:
             if not item.required or not put or not self.is_enabled(item):
                 continue
             if item.asks and not (link in self.found and self.found[link].values):
-                what = "has no answer, and one is required"
-                self.fault(f"item (linkId '{link}')", what, "answer it, or choose that it is not known", "required")
+                unsaid = any(one.code == "asked-unknown" for one in item.choices)
+                fix = "answer it, or choose that it is not known" if unsaid else "answer it"
+                self.fault(f"item (linkId '{link}')", "has no answer, and one is required", fix, "required")
 
     def is_enabled(self, item: FormItem) -> bool:
         at: FormItem | None = item

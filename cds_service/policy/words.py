@@ -30,7 +30,7 @@ _THIS_ORDER = "this order"
 def evidence(item: Any, situation: Situation) -> Evidence:
     """An item as evidence: where it stands, and value, unit and date as a person reads them."""
     if isinstance(item, Reading):
-        return Evidence(own_reference(item.resource), f"{value_words(item)}{_dated(item)}")
+        return Evidence(own_reference(item.resource), f"{value_words(item)}{_dated(item)}", _context_words(item))
     if isinstance(item, DocumentView):
         name = concept_words(item.get("type")) or "document"
         return Evidence(item["reference"], f"{name}{_dated(item)}")
@@ -235,15 +235,26 @@ def value_words(reading: Reading) -> str:
 def reading_words(reading: Reading) -> str:
     """`SpO2 87 % on 2026-11-02, at rest, on room air`."""
     when = reading.get("date")
-    contexts = [value.replace("-", " ") for _, value in reading.qualifiers() if value]
-    return ", ".join([value_words(reading) + (f" on {day_words(when)}" if when else ""), *contexts])
+    return ", ".join([value_words(reading) + (f" on {day_words(when)}" if when else ""), *_contexts(reading)])
+
+
+def _contexts(reading: Reading) -> list[str]:
+    return [value.replace("-", " ") for _, value in reading.qualifiers() if value]
+
+
+def _silent(reading: Reading) -> str:
+    silent = [name for name, value in reading.qualifiers() if value is None]
+    return f"{' and '.join(silent)} not recorded" if silent else ""
+
+
+def _context_words(reading: Reading) -> str:
+    """`at rest, on room air`, `at rest; oxygen not recorded`: without it a value says more than the record does."""
+    return "; ".join(one for one in (", ".join(_contexts(reading)), _silent(reading)) if one)
 
 
 def _candidate_words(item: Any) -> str:
     if isinstance(item, Reading):
-        silent = [name for name, value in item.qualifiers() if value is None]
-        said = reading_words(item)
-        return f"{said}; {' and '.join(silent)} not recorded" if silent else f"{said}; to be confirmed"
+        return f"{reading_words(item)}; {_silent(item) or 'to be confirmed'}"
     if isinstance(item, dict):
         name = concept_words(item.get("code") or item.get("type") or item) or "an entry"
         return f"{name} is on record, which does not settle it by itself"

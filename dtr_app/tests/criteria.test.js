@@ -37,9 +37,10 @@ test("papers that are lacking are told, those on file or not wanted are not", ()
   const documents = [
     { id: "a", status: "missing", reason: "Not found: a" }, { id: "b", status: "on-file" },
     { id: "c", status: "not-applicable" }, { id: "d", status: "unsigned", reason: "Without a signature" },
+    { id: "e", status: "missing", reason: "Not found: A request in the portal" },
   ];
   const form = { item: [{ linkId: "a", text: "The prescription", type: "attachment" }] };
   const told = lackingPapers({ documents }, form).map(({ name, status }) => `${status}: ${name}`);
-  assert.deepEqual(told, ["Missing: The prescription", "Not signed: Without a signature"]);
+  assert.deepEqual(told, ["Missing: The prescription", "Not signed: Without a signature", "Missing: A request in the portal"]);
   assert.deepEqual(lackingPapers({}, form), []);
 });

@@ -159,9 +159,9 @@ test("a value set of the package goes inside the form, one that is not there lea
 
 test("what was filled in from the record is said beside its question, and what a person wrote is not", () => {
   const answers = new Map([["rest", [from("auto-server", yes)]], ["kind", [from("override", yes)]]]);
-  assert.deepEqual([...filledIn(answers)], ["rest"]);
+  assert.deepEqual([...filledIn(answers).keys()], ["rest"]);
   const [rest, , kind] = shown(FORM, [], filledIn(answers)).item[0].item;
-  assert.equal(rest.text, "rest? (filled in from the record)");
+  assert.equal(rest.text, "rest? (filled in from the record: Yes)");
   assert.equal(kind.text, "kind?");
 });
 

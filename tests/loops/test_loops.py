@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 21, 10, 30, tzinfo=ZoneInfo("America/New_York"))
 INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 CONTEXT = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/qr-context"
 # what the chart shows already is left as it is there: only what was open is answered
-SAID = {"ask.skilled-nursing-facility": "N"}
+SAID = {"ma-oxygen.room-air-contraindicated": "N", "ask.skilled-nursing-facility": "N"}
 
 
 @pytest.fixture

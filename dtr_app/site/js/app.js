@@ -164,7 +164,8 @@ function told(answers) {
   const { asked: all, answered, automatic } = progress(at.questionnaire, answers, enabledLinks(at.questionnaire, answers));
   const open = all - answered;
   byId("prefilled").textContent =
-    `${automatic} of ${all} questions are answered from the record; ${open === 0 ? "none is" : `${open} ${open === 1 ? "is" : "are"}`} open. ` +
+    `${automatic === 0 ? "None" : automatic} of ${all} questions ${automatic > 1 ? "are" : "is"} answered from the record; ` +
+    `${open === 0 ? "none is" : `${open} ${open === 1 ? "is" : "are"}`} open. ` +
     "Look at what was found, change what is wrong, and leave open what you do not know.";
 }
 

@@ -45,7 +45,8 @@ const LACKING = { missing: "Missing", expired: "Too old", unsigned: "Not signed"
 
 /** The papers that are still lacking, `{name, status, reason}`. */
 export function lackingPapers(determination, questionnaire) {
-  const names = namesOf(determination.documents ?? [], questionnaire);
+  const plain = (determination.documents ?? []).map((one) => ({ ...one, reason: one.reason?.replace(/^Not found: /, "") }));
+  const names = namesOf(plain, questionnaire);
   return (determination.documents ?? [])
     .filter((one) => one.status in LACKING)
     .map((one) => ({ id: one.id, name: names.get(one.id), status: LACKING[one.status], reason: one.reason }));

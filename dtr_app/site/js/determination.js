@@ -22,8 +22,8 @@ export function determinationView(determination, questionnaire) {
   const criteria = determination.criteria ?? [];
   const names = namesOf(criteria, questionnaire);
   const said = [
-    ["Coverage", COVERED[determination.covered] ?? determination.covered],
-    ["Prior authorization", AUTHORIZATION[determination.paNeeded] ?? determination.paNeeded],
+    ["Coverage", inWords(COVERED, determination.covered, determination)],
+    ["Prior authorization", inWords(AUTHORIZATION, determination.paNeeded, determination)],
     ["Why", determination.reason],
   ].filter(([, text]) => text);
   const facts = said.flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]);
@@ -33,6 +33,11 @@ export function determinationView(determination, questionnaire) {
   if (papers.length > 0) shown.push(element("h3", { text: "Papers that are lacking" }), paperList(papers));
   if (criteria.length > 0) shown.push(everyOne(criteria, names));
   return shown;
+}
+
+/** What it depends on is not always open: the payer may have nothing but a condition, which the reason says. */
+function inWords(table, code, { reason }) {
+  return code === "conditional" && reason ? "It depends: see why" : (table[code] ?? code);
 }
 
 function paperList(papers) {

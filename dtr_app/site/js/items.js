@@ -92,11 +92,15 @@ const WORKED_OUT = new Set(
 
 /** The Questionnaire as LHC-Forms is to show it: value sets inside, few choices as buttons, and what is asked below a
  * question beside it. LHC-Forms keeps what stands below a question only while the question itself is answered: what
- * was found for an open question would be lost. `rebuilt` in response.js is the way back. `filledIn` are the linkIds of
- * what comes from the record: that is said beside the question. */
-export function shown(questionnaire, valueSets = [], filledIn = new Set()) {
+ * was found for an open question would be lost. `rebuilt` in response.js is the way back. `filledIn` is what comes
+ * from the record, by linkId, in words: that is said beside the question, and stays true where a person changes the answer. */
+export function shown(questionnaire, valueSets = [], filledIn = new Map()) {
   const contained = new Map();
-  const said = (item) => (filledIn.has(item.linkId) ? { ...item, text: `${item.text} (filled in from the record)` } : item);
+  const said = (item) => {
+    if (!filledIn.has(item.linkId)) return item;
+    const words = filledIn.get(item.linkId);
+    return { ...item, text: `${item.text} (filled in from the record${words ? `: ${words}` : ""})` };
+  };
   const items = flattened(questionnaire.item, (item) =>
     forButtons(withSet(said(item), (canonical) => containedSet(canonical, valueSets, contained))),
   );

@@ -30,9 +30,10 @@ export function originOf(answer) {
 
 const isAuto = (answer) => originOf(answer)?.startsWith("auto") ?? false;
 
-/** The linkIds whose answers were filled in from the record, and by nobody. */
+/** The linkIds whose answers were filled in from the record, and by nobody; with what was chosen there, in words. */
 export function filledIn(answers) {
-  return new Set([...answers].filter(([, given]) => given.every(isAuto)).map(([linkId]) => linkId));
+  const chosen = (given) => given.map((one) => one.valueCoding?.display).filter(Boolean).join(", ");
+  return new Map([...answers].filter(([, given]) => given.every(isAuto)).map(([linkId, given]) => [linkId, chosen(given)]));
 }
 
 function withOrigin(answer, source, author) {

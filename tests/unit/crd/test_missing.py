@@ -31,6 +31,7 @@ class OnlyRests:
 
     types_read: frozenset[str]
     rows: tuple[Row, ...] = ()
+    form: None = None
 
 
 @dataclass(frozen=True)

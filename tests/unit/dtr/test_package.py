@@ -48,14 +48,14 @@ def test_a_context_gives_its_questionnaire_first_and_one_draft_in_one_bundle() -
 
 def test_what_is_decided_is_answered_and_what_was_found_is_told() -> None:
     [bundle] = bundles(packaged(*BY_CONTEXT, contexts=[KEPT]))
-    told = {"acme-oxygen.rest": "Y", "acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01"}
+    told = {"acme-oxygen.rest": "Y", "acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01 (at rest, on room air)"}
     assert answers(draft(bundle)) == told
 
 
 def test_what_is_not_decided_is_left_to_the_clinician_and_what_was_found_is_told() -> None:
     half = context(saturation(86, "2026-11-01", room_air=False))
     [bundle] = bundles(packaged(("context", half.id), contexts=[half]))
-    assert answers(draft(bundle)) == {"acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01"}
+    assert answers(draft(bundle)) == {"acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01 (at rest; oxygen not recorded)"}
 
 
 def test_nothing_is_answered_for_the_clinician_to_stand_for() -> None:

@@ -55,6 +55,13 @@ def test_what_might_count_is_told_and_not_answered() -> None:
     assert filled(form, verdict(Status.UNKNOWN, candidates=(VALUE, VALUE))) == {"a.found": VALUE.display}
 
 
+def test_a_value_is_told_with_how_it_was_taken() -> None:
+    taken = Evidence("Observation/o", "SpO2 86 %, 2026-11-01", "at rest; oxygen not recorded")
+    form = [yes_or_no("a", "Asleep, at or below 88 %?"), found("a")]
+    said = filled(form, verdict(Status.UNKNOWN, candidates=(taken,)))
+    assert said == {"a.found": "SpO2 86 %, 2026-11-01 (at rest; oxygen not recorded)"}
+
+
 def test_what_speaks_against_is_told_too() -> None:
     older = Evidence("Observation/p", "SpO2 95 %, 2026-10-01")
     said = filled([found("a")], verdict(Status.MET, evidence=(VALUE,), conflicts=(older,)))

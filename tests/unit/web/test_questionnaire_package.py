@@ -96,7 +96,10 @@ def test_the_assertion_id_of_a_signed_order_is_the_context_of_its_questionnaire(
     assert package["entry"][0]["fullUrl"] == "https://cds.example.org/fhir/Questionnaire/acme-oxygen"
     response = draft(package)
     assert response["questionnaire"] == CANONICAL
-    assert answers(response) == {"acme-oxygen.rest": "Y", "acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01"}
+    assert answers(response) == {
+        "acme-oxygen.rest": "Y",
+        "acme-oxygen.rest.found": "SpO2 86 %, 2026-11-01 (at rest, on room air)",
+    }
 
 
 def test_context_order_and_questionnaire_together_as_after_crd(service: Service) -> None:
