@@ -135,7 +135,7 @@ def _unit(unit: str) -> str:
     words = _UNIT_WORDS.get(unit, unit)
     quantity = "(R.value as FHIR.Quantity)"
     same = ", ".join(_text(one) for one in dict.fromkeys((unit, words)))
-    sent = f"Coalesce(' ' & {quantity}.unit.value, ' ' & {quantity}.code.value, '')"
+    sent = f"Coalesce(' ' + {quantity}.unit.value, ' ' + {quantity}.code.value, '')"  # null + text is null
     either = f"{quantity}.code.value in {{{same}}} or {quantity}.unit.value in {{{same}}}"
     return f"(if {either} then {_text(' ' + words)} else {sent})"
 

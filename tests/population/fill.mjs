@@ -27,20 +27,35 @@ function initials(items) {
 
 // -- a client that runs CQL: the ELM of the package, its libraries by name
 
+const executors = new Map();
+
+function executorOf({ library, version }) {
+  const key = `${library}|${version}`;
+  if (!executors.has(key)) {
+    const repository = new cql.Repository(Object.fromEntries(libraries.map((one, n) => [`${n}`, one])));
+    const own = libraries.find(({ library: { identifier } }) => `${identifier.id}|${identifier.version}` === key);
+    executors.set(key, new cql.Executor(new cql.Library(own, repository), new cql.CodeService(codes)));
+  }
+  return executors.get(key);
+}
+
 async function byCql(form, chart) {
-  const repository = new cql.Repository(Object.fromEntries(libraries.map((one) => [one.library.identifier.id + one.library.identifier.version, one])));
   const wanted = initials(form.item);
-  const own = libraries.find((one) => one.library.identifier.id === form.library && one.library.identifier.version === form.version);
-  const library = new cql.Library(own, repository);
-  const executor = new cql.Executor(library, new cql.CodeService(codes));
   const source = cqlFhir.PatientSource.FHIRv401();
   source.loadBundles([{ resourceType: "Bundle", type: "collection", entry: chart.map((resource) => ({ resource })) }]);
-  const results = await executor.exec(source);
+  const results = await executorOf(form).exec(source);
   const [patient] = Object.values(results.patientResults);
   return Object.fromEntries(wanted.map(([linkId, { expression }]) => [linkId, patient[expression.split(".").at(-1)] ?? null]));
 }
 
 // -- a client that runs FHIRPath: the variables of the root in their order, then the items
+
+const compiled = new Map();
+
+function evaluated(expression, known) {
+  if (!compiled.has(expression)) compiled.set(expression, fhirpath.compile(expression, r4));
+  return compiled.get(expression)({}, known);
+}
 
 function byFhirpath(form, chart) {
   const patient = chart.find((one) => one.resourceType === "Patient");
@@ -48,24 +63,31 @@ function byFhirpath(form, chart) {
   for (const { url, valueExpression } of form.extension) {
     if (url !== VARIABLE) continue;
     const { name, language, expression } = valueExpression;
-    known[name] = language === "application/x-fhir-query" ? searched(expression, chart, known) : fhirpath.evaluate({}, expression, known, r4);
+    known[name] = language === "application/x-fhir-query" ? searched(expression, chart, known) : evaluated(expression, known);
   }
-  const told = ([linkId, { expression }]) => [linkId, fhirpath.evaluate({}, expression, known, r4)[0] ?? null];
+  const told = ([linkId, { expression }]) => [linkId, evaluated(expression, known)[0] ?? null];
   return Object.fromEntries(initials(form.item).map(told));
 }
 
 function searched(query, chart, known) {
-  const filled = query.replace(/\{\{(.*?)\}\}/g, (_, expression) => fhirpath.evaluate({}, expression, known, r4).join(","));
+  const filled = query.replace(/\{\{(.*?)\}\}/g, (_, expression) => evaluated(expression, known).join(","));
   const [type, rest] = filled.split("?");
   const parameters = rest.split("&").map((one) => one.split(/=(.*)/s).slice(0, 2));
   let found = chart.filter((one) => one.resourceType === type);
   for (const [name, value] of parameters) {
     if (name === "patient") found = found.filter((one) => (one.subject ?? one.patient).reference === `Patient/${value}`);
     else if (name === "_sort") found = sorted(found, value);
-    else if (name.endsWith(":in")) found = coded(found, new Set(sets.get(value).map((one) => `${one.system}|${one.code}`)));
+    else if (name.endsWith(":in")) found = coded(found, members(value));
     else found = coded(found, new Set(value.split(",")));
   }
   return { resourceType: "Bundle", type: "searchset", entry: found.map((resource) => ({ resource })) };
+}
+
+const wantedBySet = new Map();
+
+function members(url) {
+  if (!wantedBySet.has(url)) wantedBySet.set(url, new Set(sets.get(url).map((one) => `${one.system}|${one.code}`)));
+  return wantedBySet.get(url);
 }
 
 function coded(found, wanted) {
