@@ -45,6 +45,8 @@ class Settings:
     dtr_client_id: str  # as our app for questionnaires is registered where the client registry says nothing
     dtr_context_days: int  # 0: nothing is kept for questionnaires
     record_days: int | None  # None: kept for good
+    tls_certificate: Path | None  # and those that vouch for it, PEM; None: plain HTTP
+    tls_key: Path | None  # set where the certificate is
     cors_origins: frozenset[str] | None  # None: those of this machine while nobody is asked who calls, else none
 
 
@@ -80,6 +82,10 @@ SETTINGS = (
         "CDS_DTR_CONTEXT_DAYS", "90", "days for which a questionnaire can be filled from what was looked at; 0: none"
     ),
     Setting("CDS_RECORD_DAYS", "kept for good", "days for which answers, calls, cards and feedback are kept"),
+    Setting(
+        "CDS_TLS_CERTIFICATE", "none: plain HTTP", "PEM file of the server's certificate chain: then it speaks HTTPS"
+    ),
+    Setting("CDS_TLS_KEY", "none", "PEM file of the certificate's private key, without a passphrase"),
     Setting("CDS_CORS_ORIGINS", "of this machine, or none", "origins of web pages that may call from a browser"),
     Setting("CDS_MAX_BODY", "8388608", "bytes of a request body; a larger one is answered with 413"),
 )
@@ -121,11 +127,18 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Pro
         dtr_client_id=read("CDS_DTR_CLIENT_ID", _client_id, _DEFAULTS["CDS_DTR_CLIENT_ID"]),
         dtr_context_days=read("CDS_DTR_CONTEXT_DAYS", _days, int(_DEFAULTS["CDS_DTR_CONTEXT_DAYS"])),
         record_days=read("CDS_RECORD_DAYS", _some_days, None),
+        tls_certificate=read("CDS_TLS_CERTIFICATE", _file, None),
+        tls_key=read("CDS_TLS_KEY", _file, None),
         cors_origins=read("CDS_CORS_ORIGINS", _origins, None),
     )
     if settings.record_days is not None and settings.record_days < settings.dtr_context_days:
         what = f"shorter than CDS_DTR_CONTEXT_DAYS ({settings.dtr_context_days})"
         problems.append(Problem("invalid", "CDS_RECORD_DAYS", what, "keep the records at least as long"))
+    if ("CDS_TLS_CERTIFICATE" in chosen) != ("CDS_TLS_KEY" in chosen):
+        lacking = "CDS_TLS_KEY" if "CDS_TLS_CERTIFICATE" in chosen else "CDS_TLS_CERTIFICATE"
+        problems.append(
+            Problem("invalid", lacking, "not set", "a certificate and its key go together: set both or none")
+        )
     return (None if problems else settings), problems
 
 

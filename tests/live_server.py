@@ -67,7 +67,7 @@ class LiveServer:
             assert process.stdout is not None
             ready, _, _ = select.select([process.stdout], [], [], 30)
             line = process.stdout.readline() if ready else ""
-            found = re.search(r"http://\[?([^\]\s]+?)\]?:(\d+) ", line)
+            found = re.search(r"https?://\[?([^\]\s]+?)\]?:(\d+) ", line)
             assert found, f"the server did not say where it listens: {line!r}"
             yield cls(found[1], int(found[2]), process)
         finally:

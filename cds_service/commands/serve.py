@@ -8,7 +8,9 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cds_service.commands.printing import report
@@ -32,9 +34,12 @@ def run(chosen: argparse.Namespace, settings: Settings) -> int:
     taken = _taken(chosen.host, chosen.port)
     if taken is not None:
         return report([taken])
+    tls = tls_of(settings)
+    if isinstance(tls, Problem):
+        return report([tls])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     note = "client authentication is off: this machine only"
-    serve_wsgi(app, chosen.host, chosen.port, chosen.workers, note, app.extensions[UPKEEP])
+    serve_wsgi(app, chosen.host, chosen.port, chosen.workers, note, app.extensions[UPKEEP], tls)
     return 0
 
 
@@ -49,6 +54,21 @@ def refusals(settings: Settings | None, host: str) -> list[Problem]:
         what = f"{host!r} can be reached from other machines, and client authentication does not exist yet"
         problems.append(Problem("not-supported", "--host", what, "listen on 127.0.0.1 or ::1"))
     return problems
+
+
+def tls_of(settings: Settings) -> tuple[Path, ssl.SSLContext] | Problem | None:
+    """How connections are made private; None where that is left to a proxy. TLS 1.2 and later (CRD 2.2, sec-3)."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # a key that wants a passphrase is refused, not asked for: nobody sits at a server that starts
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password=lambda: b"")
+    except (OSError, ValueError):  # an SSLError is an OSError; its text may quote the file
+        fix = "give a PEM certificate and the key that belongs to it, without a passphrase"
+        return Problem("invalid", "CDS_TLS_CERTIFICATE, CDS_TLS_KEY", "not a certificate with its key", fix)
+    return settings.tls_certificate, context
 
 
 def _is_loopback(host: str) -> bool:
@@ -80,7 +100,13 @@ class Beside(Protocol):
 
 
 def serve_wsgi(
-    app: WSGIApplication, host: str, port: int, workers: int, note: str, beside: Beside | None = None
+    app: WSGIApplication,
+    host: str,
+    port: int,
+    workers: int,
+    note: str,
+    beside: Beside | None = None,
+    tls: tuple[Path, ssl.SSLContext] | None = None,
 ) -> None:
     """Serve `app` by gunicorn until a signal ends it. It is built by now: the workers share it."""
     from gunicorn.app.base import BaseApplication
@@ -103,6 +129,11 @@ def serve_wsgi(
         # the workers' heartbeat files: in memory, so that the file system can be read-only
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
     }
+
+    if tls is not None:
+        certificate, context = tls
+        chosen["certfile"] = str(certificate)  # what makes gunicorn speak TLS; how, the context says
+        chosen["ssl_context"] = lambda config, default: context
 
     if beside is not None:
         chosen["post_worker_init"] = lambda worker: beside.start()

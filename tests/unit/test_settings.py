@@ -57,6 +57,8 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         CDS_DTR_CLIENT_ID="app-7",
         CDS_DTR_CONTEXT_DAYS="7",
         CDS_RECORD_DAYS="3653",
+        CDS_TLS_CERTIFICATE=str(registry),
+        CDS_TLS_KEY=str(registry),
         CDS_CORS_ORIGINS="https://Sandbox.example.org:443, http://127.0.0.1:3000",
         CDS_DATABASE_URL=f"sqlite:///{tmp_path}/cds.sqlite",
     )
@@ -76,6 +78,8 @@ def test_every_setting_can_be_chosen(tmp_path: Path) -> None:
         dtr_client_id="app-7",
         dtr_context_days=7,
         record_days=3653,
+        tls_certificate=registry.resolve(),
+        tls_key=registry.resolve(),
         cors_origins=frozenset({"https://sandbox.example.org", "http://127.0.0.1:3000"}),
     )
     assert settings.time_zone.key == "America/Chicago"
