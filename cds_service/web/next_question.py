@@ -24,14 +24,13 @@ from cds_service.dtr.next_question import (
     whose_fault,
     with_information,
 )
-from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.context import Context
 from cds_service.policy.situation_json import situation_from
 from cds_service.web.problems import FHIR_JSON, refusal, refusal_of_all
-from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
+from cds_service.web.request_body import read_document
 
 # What is kept under an assertion id at an instant, or why it cannot be known now
 Contexts = Callable[[str, datetime], Sequence[Context] | str]
@@ -52,13 +51,9 @@ def next_question(
     blueprint = Blueprint("next_question", __name__)
 
     def call(context: str | None = None) -> Response:
-        try:
-            body = read_body(max_body)
-        except BodyUnreadable:
-            return refusal_of_unreadable()
-        document = read_json(body)
-        if isinstance(document, Problem):
-            return refusal(document)
+        document = read_document(max_body)
+        if isinstance(document, Response):
+            return document
         chosen = dialect_of(document, request.args.get(VERSION_PARAMETER), default)
         if isinstance(chosen, Problem):
             return refusal(chosen)
