@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cds_service.adapters.definition_files import read_definition_folders
-from cds_service.dtr.asked_form import MANNERS
+from cds_service.dtr.dialects import DTR_21
 from cds_service.dtr.next_question import go_on, read_asked
 from cds_service.policy.case_file import read_cases
 from cds_service.policy.cases import situation_of
@@ -59,7 +59,7 @@ def _gone_through(policy: Policy, situation: Situation, catalogue: Catalogue) ->
         before = time.process_time_ns()
         asked = read_asked(response, catalogue)
         assert not isinstance(asked, list), asked
-        reply = go_on(asked, situation, AT, MANNERS["2.1"], "http://x/fhir")
+        reply = go_on(asked, situation, AT, DTR_21, "http://x/fhir")
         yield (time.process_time_ns() - before) / 1e6
         if reply.done:
             return

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.dtr.dialects import DTR_20, DTR_22, Dialect, dialect_named, dialect_of_profile, not_spoken
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
 from cds_service.policy.form import Choice, EnabledBy, Form, FormItem, form_of
@@ -22,23 +23,6 @@ _KEPT_BY_SHELL = ("url", "version", *_KEPT, "description", "approvalDate", "last
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptiveManner:
-    """How one version of DTR writes adaptive forms."""
-
-    name: str
-    enable_when: bool  # items may hang on earlier answers (2.2)
-    url_to_type: bool  # the client appends only /$next-question to the address in the form (2.0.1)
-    information: bool  # a completed response may bear coverage-information (from 2.1)
-
-
-MANNERS = {
-    "2.0.1": AdaptiveManner("2.0.1", enable_when=False, url_to_type=True, information=False),
-    "2.1": AdaptiveManner("2.1", enable_when=False, url_to_type=False, information=True),
-    "2.2": AdaptiveManner("2.2", enable_when=True, url_to_type=False, information=True),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Put:
     """A question that was put, and the earlier answers that it hangs on: any of them, or all."""
 
@@ -46,7 +30,7 @@ class Put:
     any_of: bool = False
 
 
-def adaptive_shell(form: Form, base_url: str, version: str, context: str | None = None) -> dict[str, Any]:
+def adaptive_shell(form: Form, base_url: str, dialect: Dialect, context: str | None = None) -> dict[str, Any]:
     """The form as a package gives it to a client that is to ask for its questions one by one: without items.
 
     It goes by the form's own canonical, for that is what coverage-information names. `context`: the assertion id, so
@@ -57,14 +41,13 @@ def adaptive_shell(form: Form, base_url: str, version: str, context: str | None 
     shell |= {name: resource[name] for name in ("id", "meta", "language") if name in resource}
     shell |= {name: resource[name] for name in _KEPT_BY_SHELL if name in resource}
     shell["meta"] = {"profile": [f"{_PROFILE}-search"]}
-    manner = manner_named(version) or MANNERS["2.2"]
-    shell["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
+    shell["extension"] = [*resource.get("extension", ()), _adaptive(base_url, dialect, context)]
     return shell
 
 
-def _adaptive(base_url: str, manner: AdaptiveManner, context: str | None) -> dict[str, Any]:
+def _adaptive(base_url: str, dialect: Dialect, context: str | None) -> dict[str, Any]:
     url = f"{base_url}/contexts/{context}" if context is not None else base_url
-    return {"url": ADAPTIVE, "valueUrl": f"{url}/Questionnaire" if manner.url_to_type else url}
+    return {"url": ADAPTIVE, "valueUrl": f"{url}/Questionnaire" if dialect.address_of_type else url}
 
 
 # -- what is put
@@ -75,7 +58,7 @@ def contained(
     put: Mapping[str, Put],
     identity: str,
     base_url: str,
-    manner: AdaptiveManner,
+    dialect: Dialect,
     context: str | None,
     answered: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -85,10 +68,10 @@ def contained(
     found: dict[str, Any] = {"resourceType": "Questionnaire", "id": identity}
     found["meta"] = {"profile": [_PROFILE]}
     found |= {name: resource[name] for name in _KEPT if name in resource}
-    found["extension"] = [*resource.get("extension", ()), _adaptive(base_url, manner, context)]
+    found["extension"] = [*resource.get("extension", ()), _adaptive(base_url, dialect, context)]
     found["version"] = form.version
     found["derivedFrom"] = [form.canonical]
-    items = [item for one in resource.get("item", ()) for item, _ in _part(one, form, put, manner, answered, False)]
+    items = [item for one in resource.get("item", ()) for item, _ in _part(one, form, put, dialect, answered, False)]
     if items:
         found["item"] = items
     return found
@@ -96,8 +79,8 @@ def contained(
 
 def part_of(form: Form, put: Mapping[str, Put]) -> Form:
     """What was put, indexed as a form: a response so far is held against it."""
-    everything = MANNERS["2.2"]
-    questionnaire = contained(form, put, "part", "", everything, None, {})
+    # in the version that writes most of it
+    questionnaire = contained(form, put, "part", "", DTR_22, None, {})
     return form_of({**questionnaire, "url": form.url})
 
 
@@ -105,7 +88,7 @@ def _part(
     item: Mapping[str, Any],
     form: Form,
     put: Mapping[str, Put],
-    manner: AdaptiveManner,
+    dialect: Dialect,
     answered: Mapping[str, str],
     beside_put: bool,
 ) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -113,7 +96,7 @@ def _part(
     known = form.items[item["linkId"]]
     if known.type == "display":
         if beside_put or known.link_id in put:
-            yield from _display(item, known, put, manner, answered)
+            yield from _display(item, known, put, dialect, answered)
         return
     # what was found, a file: it comes with its question, and hangs on what that hangs on
     asked = put.get(companion_of(known, form) or known.link_id)
@@ -121,7 +104,7 @@ def _part(
     below = [
         one
         for child in item.get("item", ())
-        for one in _part(child, form, put, manner, answered, is_put or known.type == "group")
+        for one in _part(child, form, put, dialect, answered, is_put or known.type == "group")
     ]
     asks = is_put or any(one for _, one in below)
     if not asks:
@@ -131,7 +114,7 @@ def _part(
         return
     found = {name: value for name, value in item.items() if name not in ("item", "enableWhen", "enableBehavior")}
     if asked is not None and is_put:
-        found |= _hanging(asked, put, manner)
+        found |= _hanging(asked, put, dialect)
     yield (found | {"item": [one for one, _ in below]} if below else found), True
 
 
@@ -146,23 +129,23 @@ def _display(
     item: Mapping[str, Any],
     known: FormItem,
     put: Mapping[str, Put],
-    manner: AdaptiveManner,
+    dialect: Dialect,
     answered: Mapping[str, str],
 ) -> Iterator[tuple[dict[str, Any], bool]]:
     plain = {name: value for name, value in item.items() if name not in ("enableWhen", "enableBehavior")}
     if not known.enabled_by:
         yield plain, False
-    elif manner.enable_when and all(one.question in put for one in known.enabled_by):
-        yield plain | _hanging(Put(known.enabled_by, known.any_of), put, manner), False
+    elif dialect.enable_when and all(one.question in put for one in known.enabled_by):
+        yield plain | _hanging(Put(known.enabled_by, known.any_of), put, dialect), False
     else:
         held = [answered.get(one.question) == one.answer.code for one in known.enabled_by]
         if any(held) if known.any_of else all(held):
             yield plain, False
 
 
-def _hanging(one: Put, put: Mapping[str, Put], manner: AdaptiveManner) -> dict[str, Any]:
+def _hanging(one: Put, put: Mapping[str, Put], dialect: Dialect) -> dict[str, Any]:
     """enableWhen, where all that it names is there to be answered."""
-    if not one.enabled_by or not manner.enable_when or any(gate.question not in put for gate in one.enabled_by):
+    if not one.enabled_by or not dialect.enable_when or any(gate.question not in put for gate in one.enabled_by):
         return {}
     found: dict[str, Any] = {
         "enableWhen": [
@@ -222,32 +205,23 @@ def _gates_in(item: Mapping[str, Any], form: Form) -> Iterator[EnabledBy]:
 # -- which version of DTR
 
 
-def manner_of(document: Mapping[str, Any], named: str | None, default: AdaptiveManner) -> AdaptiveManner | Problem:
+def dialect_of(document: Mapping[str, Any], named: str | None, default: Dialect) -> Dialect | Problem:
     """The version of DTR that a call is written in: `named` by the caller, else the one that its form was sent in."""
     if named is not None:
-        found = manner_named(named)
-        fix = f"write one of {', '.join(MANNERS)}"
-        return found or Problem("not-supported", "dtr-version", "is not served here", fix)
-    for profile in _profiles(document):
-        found = manner_named(profile.partition("|")[2])
-        if found is not None:
-            return found
-    return next((MANNERS["2.0.1"] for url in _adaptive_urls(document) if url.endswith("/Questionnaire")), default)
-
-
-def manner_named(version: str) -> AdaptiveManner | None:
-    """By a version with or without its patch number, also as a dialect names it (`inferno-2.0.1`)."""
-    number = version.rpartition("-")[2]
-    return next((one for name, one in MANNERS.items() if f"{number}.".startswith(f"{name[:3]}.")), None)
+        return dialect_named(named) or not_spoken()
+    found = next((one for profile in _profiles(document) if (one := dialect_of_profile(profile)) is not None), None)
+    if found is not None:
+        return found
+    return next((DTR_20 for url in _adaptive_urls(document) if url.endswith("/Questionnaire")), default)
 
 
 def _profiles(node: Any) -> Iterator[str]:
-    """Profiles that are named with their version, of the parameters, the response or its questionnaire."""
+    """The profiles of the parameters, the response or its questionnaire."""
     for one in _resources_in(node):
         meta = one.get("meta")
         profiles = meta.get("profile") if isinstance(meta, Mapping) else None
         for profile in profiles if isinstance(profiles, list) else ():
-            if isinstance(profile, str) and "/davinci-dtr/" in profile and "|" in profile:
+            if isinstance(profile, str):
                 yield profile
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from cds_service.fhir.problem import Problem
+
 DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/"
 STANDARD_QUESTIONNAIRE = f"{DTR}dtr-std-questionnaire"
 QUESTIONNAIRE_RESPONSE = f"{DTR}dtr-questionnaireresponse"
@@ -44,7 +46,7 @@ _FHIRPATH = Populating("text/fhirpath")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one version of the guide writes a package and what is in it."""
+    """How one version of the guide writes a package, what is in it, and adaptive forms."""
 
     name: str
     package_parameter: str  # the name under which each Bundle stands
@@ -54,8 +56,11 @@ class Dialect:
     purposes: str  # the code system of intendedUse
     items_required: bool  # a response has at least one item
     pinned_libraries: bool  # cqf-library is `url|version`
-    adaptive: str  # the version by which asked_form.py knows its way with adaptive forms
     populating: Populating
+    # adaptive forms
+    enable_when: bool  # items may hang on earlier answers
+    address_of_type: bool  # the client appends only /$next-question to the address that the form gives
+    information: bool  # a completed response may bear coverage-information
 
 
 DTR_20 = Dialect(
@@ -67,21 +72,12 @@ DTR_20 = Dialect(
     purposes=f"{_CRD}temp",
     items_required=True,
     pinned_libraries=True,
-    adaptive="2.0.1",
     populating=_INLINE_20,
+    enable_when=False,
+    address_of_type=True,
+    information=False,
 )
-DTR_21 = Dialect(
-    name="2.1",
-    package_parameter="PackageBundle",
-    outcome_parameter="operationOutcome",
-    origin="auto",
-    coverage_extension=QR_CONTEXT,
-    purposes=f"{_CRD}temp",
-    items_required=True,
-    pinned_libraries=True,
-    adaptive="2.1",
-    populating=_INLINE_21,
-)
+DTR_21 = replace(DTR_20, name="2.1", populating=_INLINE_21, address_of_type=False, information=True)
 DTR_22 = Dialect(
     name="2.2",
     package_parameter="packagebundle",
@@ -91,25 +87,18 @@ DTR_22 = Dialect(
     purposes=f"{_CRD}coverage-information-codes",
     items_required=False,
     pinned_libraries=True,
-    adaptive="2.2",
     populating=_BY_NAME,
+    enable_when=True,
+    address_of_type=False,
+    information=True,
 )
 # The same for clients that run FHIRPath and no CQL, as most renderers of forms do
 DTR_22_FHIRPATH = replace(DTR_22, name="2.2-fhirpath", populating=_FHIRPATH)
 # As the Inferno payer suite 0.17 (DTR 2.0.1) reads an answer: it compares a cqf-library with the bare Library.url
-INFERNO_20 = Dialect(
-    name="inferno-2.0.1",
-    package_parameter="PackageBundle",
-    outcome_parameter="operationOutcome",
-    origin="auto",
-    coverage_extension=QR_CONTEXT,
-    purposes=f"{_CRD}temp",
-    items_required=True,
-    pinned_libraries=False,
-    adaptive="2.0.1",
-    populating=_INLINE_20,
-)
+INFERNO_20 = replace(DTR_20, name="inferno-2.0.1", pinned_libraries=False)
 
+# where a caller's address says which of them
+VERSION_PARAMETER = "dtr-version"
 DIALECTS = (DTR_20, DTR_21, DTR_22, DTR_22_FHIRPATH, INFERNO_20)
 _SPELLINGS = (
     (re.compile(r"2\.0(\.1)?"), DTR_20),
@@ -123,6 +112,12 @@ _SPELLINGS = (
 def dialect_named(text: str) -> Dialect | None:
     """The dialect that a text names, with or without its patch number; None: not one spoken here."""
     return next((dialect for spelling, dialect in _SPELLINGS if spelling.fullmatch(text.strip())), None)
+
+
+def not_spoken() -> Problem:
+    """What is said to a caller who names a version that is none of these."""
+    fix = f"ask for one of {', '.join(one.name for one in DIALECTS)}"
+    return Problem("not-supported", VERSION_PARAMETER, "not a version of DTR that is answered in here", fix)
 
 
 _PROFILE = re.compile(r"http://hl7\.org/fhir/us/davinci-dtr/[^|\s\"']+\|([A-Za-z0-9.\-]{1,20})")

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from cds_service.dtr.adaptive import Inquiry, Question
-from cds_service.dtr.asked_form import AdaptiveManner, Put, contained, part_of, put_before
+from cds_service.dtr.asked_form import Put, contained, part_of, put_before
+from cds_service.dtr.dialects import Dialect
 from cds_service.fhir.dates import parse_date
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
@@ -171,14 +172,12 @@ def bare_situation(asked_at: datetime) -> Situation:
     return Situation(record, line, day, day, asked_at)
 
 
-def go_on(
-    asked: Asked, situation: Situation | None, asked_at: datetime, manner: AdaptiveManner, base_url: str
-) -> Reply:
+def go_on(asked: Asked, situation: Situation | None, asked_at: datetime, dialect: Dialect, base_url: str) -> Reply:
     """The response with what comes next. `situation` is that of the kept context; None: none is known."""
     bare = situation is None
     inquiry = Inquiry(asked.policy, asked.form, situation or bare_situation(asked_at), bare=bare)
     answers = _authored(asked, asked_at)
-    questions = inquiry.next(answers, asked.passed, together=manner.enable_when)
+    questions = inquiry.next(answers, asked.passed, together=dialect.enable_when)
     judged = inquiry.judged(answers)
     determination = judged.determination if judged is not None else None
     put = dict(asked.put)
@@ -190,7 +189,7 @@ def go_on(
         done = not any(asked.form.items[name].asks for name in last)
         put |= dict.fromkeys(last, Put())
     put = {name: put[name] for name in asked.form.items if name in put}
-    return Reply(_response(asked, put, done, asked_at, manner, base_url), done, determination)
+    return Reply(_response(asked, put, done, asked_at, dialect, base_url), done, determination)
 
 
 def _authored(asked: Asked, asked_at: datetime) -> dict[str, Answer]:
@@ -238,13 +237,13 @@ def _answered_otherwise(item: FormItem, codes: Mapping[str, str]) -> bool:
 
 
 def _response(
-    asked: Asked, put: Mapping[str, Put], done: bool, asked_at: datetime, manner: AdaptiveManner, base_url: str
+    asked: Asked, put: Mapping[str, Put], done: bool, asked_at: datetime, dialect: Dialect, base_url: str
 ) -> dict[str, Any]:
     response = asked.response
     held = [one for one in objects_in(response.get("contained")) if one.get("resourceType") != "Questionnaire"]
     canonical = str(response.get("questionnaire"))
     identity = canonical[1:] if canonical.startswith("#") else str(asked.form.resource.get("id", "form"))
-    questionnaire = contained(asked.form, put, identity, base_url, manner, asked.context, asked.codes)
+    questionnaire = contained(asked.form, put, identity, base_url, dialect, asked.context, asked.codes)
     found = dict(response)
     found["contained"] = [questionnaire, *held]
     found["questionnaire"] = f"#{identity}"

@@ -253,7 +253,7 @@ def _bundle(
     questionnaire = form.resource
     if around.adaptive:
         held = judged.context.id if judged is not None and judged.context.id in around.kept else None
-        questionnaire = adaptive_shell(form, around.base, around.dialect.adaptive, held)
+        questionnaire = adaptive_shell(form, around.base, around.dialect, held)
     draft = draft_response(form, about, determination, around.dialect, around.moment, not around.adaptive)
     definitions, population = around.catalogue.resources, population_of(policy)
     if population is not None:

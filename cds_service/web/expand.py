@@ -9,12 +9,11 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
 from cds_service.terminology.expand import expanded, read_wanted
 from cds_service.web.problems import FHIR_JSON, refusal
-from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
+from cds_service.web.request_body import read_document
 
 
 def expand(
@@ -35,13 +34,9 @@ def expand(
     @blueprint.post("/fhir/ValueSet/$expand")
     @blueprint.post("/fhir/ValueSet/<value_set>/$expand")
     def by_parameters(value_set: str | None = None) -> Response:
-        try:
-            body = read_body(max_body)
-        except BodyUnreadable:
-            return refusal_of_unreadable()
-        document = read_json(body)
-        if isinstance(document, Problem):
-            return refusal(document)
+        document = read_document(max_body)
+        if isinstance(document, Response):
+            return document
         if document.get("resourceType") != "Parameters":
             fix = "send a Parameters resource, or GET with a query"
             return refusal(Problem("invalid", "resourceType", "is not Parameters", fix, "structure"))

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, request
 
 from cds_service.crd.context_information import information_of
 from cds_service.crd.versions import NEWEST, version_named
-from cds_service.dtr.asked_form import MANNERS, AdaptiveManner, manner_named, manner_of
+from cds_service.dtr.asked_form import dialect_of
+from cds_service.dtr.dialects import VERSION_PARAMETER, Dialect
 from cds_service.dtr.next_question import (
     Asked,
     Reply,
@@ -23,14 +24,13 @@ from cds_service.dtr.next_question import (
     whose_fault,
     with_information,
 )
-from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.working_days import BusinessHours
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.context import Context
 from cds_service.policy.situation_json import situation_from
 from cds_service.web.problems import FHIR_JSON, refusal, refusal_of_all
-from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
+from cds_service.web.request_body import read_document
 
 # What is kept under an assertion id at an instant, or why it cannot be known now
 Contexts = Callable[[str, datetime], Sequence[Context] | str]
@@ -44,21 +44,17 @@ def next_question(
     business_hours: BusinessHours,
     public_url: str | None,
     max_body: int,
-    manner: AdaptiveManner,
+    default: Dialect,
 ) -> Blueprint:
     """The operation, at the type and, for one context, below `/fhir/contexts/<assertion id>`: the address that the
-    forms of a package give. `manner` is the version of DTR where neither the call nor its form says one."""
+    forms of a package give. `default` is the version of DTR where neither the call nor its form says one."""
     blueprint = Blueprint("next_question", __name__)
 
     def call(context: str | None = None) -> Response:
-        try:
-            body = read_body(max_body)
-        except BodyUnreadable:
-            return refusal_of_unreadable()
-        document = read_json(body)
-        if isinstance(document, Problem):
-            return refusal(document)
-        chosen = manner_of(document, request.args.get("dtr-version"), manner)
+        document = read_document(max_body)
+        if isinstance(document, Response):
+            return document
+        chosen = dialect_of(document, request.args.get(VERSION_PARAMETER), default)
         if isinstance(chosen, Problem):
             return refusal(chosen)
         sent = response_in(document)
@@ -75,7 +71,7 @@ def next_question(
         reply = answered(asked, now(), chosen)
         return reply if isinstance(reply, Response) else _sent(reply, document)
 
-    def answered(asked: Asked, moment: datetime, chosen: AdaptiveManner) -> Reply | Response:
+    def answered(asked: Asked, moment: datetime, chosen: Dialect) -> Reply | Response:
         base = f"{public_url or request.url_root.rstrip('/')}/fhir"
         if asked.context is None:
             return go_on(asked, None, moment, chosen, base)
@@ -120,8 +116,3 @@ def _sent(reply: Reply, document: Mapping[str, Any]) -> Response:
         name = out_parameter(document)
         said = {"resourceType": "Parameters", "parameter": [{"name": name, "resource": said}]}
     return Response(orjson.dumps(said), mimetype=FHIR_JSON)
-
-
-def default_manner(crd_version: str) -> AdaptiveManner:
-    """The version of DTR that goes with a version of CRD."""
-    return manner_named(crd_version) or MANNERS["2.2"]

@@ -8,10 +8,8 @@ from collections.abc import Collection
 from flask import Blueprint, Response
 
 from cds_service.dtr.questionnaire_errors import in_words, read_report
-from cds_service.fhir.json_body import read_json
-from cds_service.fhir.problem import Problem
-from cds_service.web.problems import refusal, refusal_of_all
-from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_unreadable
+from cds_service.web.problems import refusal_of_all
+from cds_service.web.request_body import read_document
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,13 +20,9 @@ def questionnaire_errors(held: Collection[str], max_body: int) -> Blueprint:
 
     @blueprint.post("/fhir/Questionnaire/$log-questionnaire-errors")
     def call() -> Response:
-        try:
-            body = read_body(max_body)
-        except BodyUnreadable:
-            return refusal_of_unreadable()
-        document = read_json(body)
-        if isinstance(document, Problem):
-            return refusal(document)
+        document = read_document(max_body)
+        if isinstance(document, Response):
+            return document
         report = read_report(document, held)
         if isinstance(report, list):
             return refusal_of_all(report, 400)

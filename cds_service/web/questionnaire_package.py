@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from cds_service.crd.memory import assertion_ids
 from cds_service.crd.ordered import Around, Ordered, contexts_of, known, patient_of
-from cds_service.dtr.dialects import DIALECTS, Dialect, dialect_named, dialect_of_profile
+from cds_service.dtr.dialects import VERSION_PARAMETER, Dialect, dialect_named, dialect_of_profile, not_spoken
 from cds_service.dtr.package import Surroundings, package
 from cds_service.dtr.package_request import PackageRequest, Placed, read_package_request
 from cds_service.fhir.problem import Problem
@@ -27,7 +27,7 @@ from cds_service.web.request_body import BodyUnreadable, read_body, refusal_of_u
 Contexts = Callable[[str, datetime], Sequence[Context] | str]
 
 # `form=adaptive`: the client asks for the questions one by one
-VERSION_PARAMETER, FORM_PARAMETER = "dtr-version", "form"
+FORM_PARAMETER = "form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,7 @@ def dialect_wanted(profiles: Sequence[str], default: Dialect) -> Dialect | Probl
     """
     said = request.args.get(VERSION_PARAMETER)
     if said is not None:
-        found = dialect_named(said)
-        if found is None:
-            served = ", ".join(one.name for one in DIALECTS)
-            what = "not a version of DTR that is answered in here"
-            return Problem("not-supported", VERSION_PARAMETER, what, f"ask for one of {served}")
-        return found
+        return dialect_named(said) or not_spoken()
     claimed = [request.headers.get("Accept", ""), *profiles]
     return next((one for text in claimed if (one := dialect_of_profile(text)) is not None), default)
 

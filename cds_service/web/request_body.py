@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, abort, request
 
+from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.web.problems import refusal
 
@@ -33,6 +36,15 @@ def read_body(max_body: int) -> bytes:
     if size > max_body:
         abort(413)
     return b"".join(pieces)
+
+
+def read_document(max_body: int) -> dict[str, Any] | Response:
+    """The body as one JSON object, or the refusal of what is none."""
+    try:
+        document = read_json(read_body(max_body))
+    except BodyUnreadable:
+        return refusal_of_unreadable()
+    return refusal(document) if isinstance(document, Problem) else document
 
 
 def _piece() -> bytes:

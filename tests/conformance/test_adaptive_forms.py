@@ -15,6 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.dtr.asked_form import adaptive_shell
+from cds_service.dtr.dialects import DTR_20, DTR_21, DTR_22, Dialect
 from cds_service.policy.form import form_of
 from tests.conformance.calls import NOW
 from tests.conformance.packages import DTR, package, profile_faults, r4_faults
@@ -115,10 +116,10 @@ def test_each_contained_questionnaire_meets_the_profile_of_2_0_1(
 
 
 @requirement("dtr/profile-adapt-search")
-@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
-def test_each_shell_meets_the_profile_of_2_0_1_and_has_no_items(fhir_folder: Path, version: str) -> None:
+@pytest.mark.parametrize("dialect", [DTR_20, DTR_21, DTR_22], ids=lambda one: one.name)
+def test_each_shell_meets_the_profile_of_2_0_1_and_has_no_items(fhir_folder: Path, dialect: Dialect) -> None:
     for path in sorted(PLANS.rglob("Questionnaire.json")):
-        shell = adaptive_shell(form_of(json.loads(path.read_bytes())), "https://cds.example.org/fhir", version)
+        shell = adaptive_shell(form_of(json.loads(path.read_bytes())), "https://cds.example.org/fhir", dialect)
         assert r4_faults(fhir_folder, shell) == []
         assert profile_faults(package(fhir_folder, DTR), f"{PROFILES}/dtr-questionnaire-adapt-search", shell) == []
         assert "item" not in shell

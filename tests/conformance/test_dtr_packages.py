@@ -57,6 +57,7 @@ def test_a_package_is_sound_fhir(
 ) -> None:
     answered = answer(canonical, catalogue, filled, dialect)
     faults = r4_faults(fhir_folder, answered)
+    assert bundles(answered, dialect.package_parameter), "the form is not held"
     for bundle in bundles(answered, dialect.package_parameter):
         for entry in bundle["entry"]:
             faults += [f"{entry['fullUrl']}: {one}" for one in r4_faults(fhir_folder, entry["resource"])]

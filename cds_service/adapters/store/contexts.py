@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store.tables import LONGEST, assertions, contexts
@@ -69,7 +69,3 @@ def read(connection: Connection, identity: str, since: datetime) -> tuple[Contex
         )
         for row in connection.execute(found)
     )
-
-
-def forget(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(contexts).where(contexts.c.made_at < before))

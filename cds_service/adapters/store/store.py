@@ -188,10 +188,6 @@ class Store:
         except FAULTS as fault:
             raise StoreAway(in_words(fault)) from None
 
-    def forget_contexts(self, before: datetime) -> None:
-        """Let go of what is older. Raises StoreAway."""
-        self._write_or_say(lambda connection: kept_contexts.forget(connection, _utc(before)))
-
     def keep_response(
         self, new: ToStore, named: bool, moment: datetime, decide: Callable[[ToStore, ToStore | None], Fate | Problem]
     ) -> tuple[ToStore, Fate] | Problem:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.questionnaire import Questionnaire
 
-from cds_service.dtr.asked_form import ADAPTIVE, MANNERS, Put, adaptive_shell, contained, manner_of, part_of, put_before
+from cds_service.dtr.asked_form import ADAPTIVE, Put, adaptive_shell, contained, dialect_of, part_of, put_before
+from cds_service.dtr.dialects import DTR_20, DTR_21, DTR_22, Dialect
 from cds_service.fhir.problem import Problem
 from cds_service.policy.form import Form
 from tests.policy_cases import loaded
@@ -28,21 +29,21 @@ def link_ids(items: Any) -> list[str]:
     return [found for item in items for found in (item["linkId"], *link_ids(item.get("item", ())))]
 
 
-def part(form: Form, put: dict[str, Put], version: str = "2.2", **answered: str) -> dict[str, Any]:
-    return contained(form, put, "form", BASE, MANNERS[version], None, answered)
+def part(form: Form, put: dict[str, Put], dialect: Dialect = DTR_22, **answered: str) -> dict[str, Any]:
+    return contained(form, put, "form", BASE, dialect, None, answered)
 
 
 def test_a_shell_has_the_forms_canonical_no_items_and_where_its_questions_come_from(
     pytestconfig: pytest.Config,
 ) -> None:
     for form in forms(pytestconfig):
-        for version, url in (("2.0", f"{BASE}/Questionnaire"), ("2.1", BASE), ("2.2", BASE)):
-            shell = adaptive_shell(form, BASE, version)
+        for dialect, url in ((DTR_20, f"{BASE}/Questionnaire"), (DTR_21, BASE), (DTR_22, BASE)):
+            shell = adaptive_shell(form, BASE, dialect)
             Questionnaire.model_validate(shell)
             assert "item" not in shell
             assert f"{shell['url']}|{shell['version']}" == form.canonical
             assert [one["valueUrl"] for one in shell["extension"] if one["url"] == ADAPTIVE] == [url]
-        with_context = adaptive_shell(form, BASE, "2.2", "abc")
+        with_context = adaptive_shell(form, BASE, DTR_22, "abc")
         assert with_context["extension"][-1]["valueUrl"] == f"{BASE}/contexts/abc"
 
 
@@ -81,17 +82,17 @@ def test_no_item_hangs_on_one_that_is_not_there_or_where_the_version_does_not_le
             gates = {one.question: Put() for one in item.enabled_by}
             assert "enableWhen" not in str(part(form, {name: hanging}))
             assert "enableWhen" in str(part(form, {**gates, name: hanging}))
-            assert "enableWhen" not in str(part(form, {**gates, name: hanging}, "2.1"))
+            assert "enableWhen" not in str(part(form, {**gates, name: hanging}, DTR_21))
 
 
 def test_the_version_of_a_call_is_named_or_that_of_its_profiles_or_of_its_form() -> None:
-    default = MANNERS["2.1"]
+    default = DTR_21
     profile = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-questionnaireresponse|2.0.1"
     call = {"resourceType": "QuestionnaireResponse", "meta": {"profile": [profile]}}
-    assert manner_of({}, None, default) is default
-    assert manner_of(call, None, default) == MANNERS["2.0.1"]
-    assert manner_of({"parameter": [{"resource": call}]}, None, default) == MANNERS["2.0.1"]
-    assert manner_of(call, "2.2.0", default) == MANNERS["2.2"]
-    assert isinstance(manner_of(call, "1.0", default), Problem)
+    assert dialect_of({}, None, default) is default
+    assert dialect_of(call, None, default) == DTR_20
+    assert dialect_of({"parameter": [{"resource": call}]}, None, default) == DTR_20
+    assert dialect_of(call, "2.2.0", default) == DTR_22
+    assert isinstance(dialect_of(call, "1.0", default), Problem)
     url = {"url": ADAPTIVE, "valueUrl": f"{BASE}/Questionnaire"}
-    assert manner_of({"contained": [{"extension": [url]}]}, None, default) == MANNERS["2.0.1"]
+    assert dialect_of({"contained": [{"extension": [url]}]}, None, default) == DTR_20
