@@ -31,9 +31,9 @@ ORDERS = (
     "VisionPrescription",
 )
 LONGEST_ID = 200
-# Each order is judged under each coverage, and a form is sent for each: no visit has as many
-MOST_PAIRS = 200
-MOST_QUESTIONNAIRES = 200
+# Each order is judged under each coverage, and a form with its libraries is sent for each: no visit has as many
+MOST_PAIRS = 50
+MOST_QUESTIONNAIRES = 50
 
 
 class Placed(NamedTuple):
