@@ -311,3 +311,11 @@ def test_a_completed_response_without_its_attestation_is_no_evidence(server: Liv
     reply = server.post(f"/fhir/QuestionnaireResponse?context={where.rpartition('/')[2]}", json.dumps(done).encode())
     assert reply.status == 422
     assert "form.attestation" in reply.body.decode()
+
+
+@pytest.mark.parametrize("authored", ["2999-01-01T00:00:00Z", "9999-12-31", "2999"])
+def test_answers_of_a_day_to_come_are_refused(authored: str, server: LiveServer) -> None:
+    response, where = begun(WALKS[0], server)
+    reply = asked(server, where, {**response, "authored": authored})
+    assert reply.status == 400
+    assert "authored: lies in the future" in reply.body.decode()

@@ -13,7 +13,7 @@ from typing import Any
 
 from cds_service.dtr.adaptive import Inquiry, Question
 from cds_service.dtr.asked_form import AdaptiveManner, Put, contained, part_of, put_before
-from cds_service.fhir.dates import parse_date
+from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
@@ -299,6 +299,15 @@ def whose_fault(asked: Asked, kept: Context | None) -> Problem | None:
     if reference_key(subject, kept.situation.get("base")) != kept.subject:
         return _fault("subject", "is another patient than the context is about", "send that patient's response")
     return None
+
+
+def time_fault(asked: Asked, latest: datetime) -> Problem | None:
+    """Answers of a day to come would be newer than anything that the chart holds. `latest`: now, give or take."""
+    text = asked.response.get("authored")
+    authored = parse_date(text) if isinstance(text, str) else None
+    if authored is None or FhirDate.of_moment(latest).compare(authored) != -1:
+        return None
+    return _fault("authored", "lies in the future", "send the instant at which it was last changed", "value")
 
 
 def out_parameter(document: Mapping[str, Any]) -> str:
