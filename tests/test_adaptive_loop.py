@@ -270,3 +270,52 @@ def test_what_is_no_response_at_all_is_refused(server: LiveServer) -> None:
     for body in (b"", b"[]", b"{", b'{"resourceType": "Patient"}', b'{"resourceType": "Parameters"}'):
         refused(server.post(path, body), 400)
     refused(asked(server, where, begun(WALKS[0], server)[0], "?dtr-version=9"), 422, "2.2")
+
+
+YES = {"system": "http://terminology.hl7.org/CodeSystem/v2-0136", "code": "Y"}
+
+
+@pytest.mark.parametrize("ring", [("ma-oxygen.stable",), ("ma-oxygen.stable", "ask.skilled-nursing-facility")])
+def test_questions_that_hang_on_themselves_are_refused_by_their_names(
+    ring: tuple[str, ...], server: LiveServer
+) -> None:
+    response, where = begun(WALKS[0], server)
+    items = [
+        {"linkId": one, "enableWhen": [{"question": before, "operator": "=", "answerCoding": YES}]}
+        for one, before in zip(ring, (*ring[1:], ring[0]), strict=True)
+    ]
+    held = {"resourceType": "Questionnaire", "id": "q", "derivedFrom": [response["questionnaire"]], "item": items}
+    said = [{"linkId": one, "answer": [{"valueCoding": YES}]} for one in ring]
+    reply = asked(server, where, {**response, "questionnaire": "#q", "contained": [held], "item": said})
+    assert reply.status == 400
+    texts = [one["details"]["text"] for one in reply.json()["issue"]]
+    assert len(texts) == len(ring) and all(any(one in text for text in texts) for one in ring)
+
+
+@pytest.mark.parametrize("question", [[], {}, 7, None])
+def test_an_enable_when_that_names_no_question_hangs_on_nothing(question: Any, server: LiveServer) -> None:
+    response, where = begun(WALKS[0], server)
+    gates = [{"question": question, "answerCoding": {"code": "Y"}}]
+    items = [{"linkId": "ma-oxygen.stable", "enableWhen": gates}]
+    held = {"resourceType": "Questionnaire", "id": "q", "derivedFrom": [response["questionnaire"]], "item": items}
+    reply = asked(server, where, {**response, "questionnaire": "#q", "contained": [held]})
+    assert reply.status == 200, reply.body.decode()
+
+
+def test_a_completed_response_without_its_attestation_is_no_evidence(server: LiveServer) -> None:
+    response, where = begun(WALKS[0], server)
+    held = {"resourceType": "Questionnaire", "id": "q", "derivedFrom": [response["questionnaire"]]}
+    held["item"] = [{"linkId": "ma-oxygen.stable"}]
+    said = [{"linkId": "ma-oxygen.stable", "answer": [{"valueCoding": YES}]}]
+    done = {**response, "status": "completed", "questionnaire": "#q", "contained": [held], "item": said}
+    reply = server.post(f"/fhir/QuestionnaireResponse?context={where.rpartition('/')[2]}", json.dumps(done).encode())
+    assert reply.status == 422
+    assert "form.attestation" in reply.body.decode()
+
+
+@pytest.mark.parametrize("authored", ["2999-01-01T00:00:00Z", "9999-12-31", "2999"])
+def test_answers_of_a_day_to_come_are_refused(authored: str, server: LiveServer) -> None:
+    response, where = begun(WALKS[0], server)
+    reply = asked(server, where, {**response, "authored": authored})
+    assert reply.status == 400
+    assert "authored: lies in the future" in reply.body.decode()

@@ -29,6 +29,7 @@ from cds_service.policy.context import Context
 from cds_service.policy.determination import determine
 from cds_service.policy.plan import Policy
 from cds_service.policy.responses import (
+    UNTOLD,
     WITHDRAWN,
     Response,
     authored_of,
@@ -172,7 +173,7 @@ def _strangers(found: Response, context: Context | None, base: str | None) -> li
         return []
     faults = []
     order, coverage = _order_of(context), reference_key(literal_reference(context.coverage), base)
-    if found.orders and order not in found.orders:
+    if found.orders - {UNTOLD} and order not in found.orders:
         fix = "send the response under the assertion id of the order that it is about"
         faults.append(Problem("invalid", "extension", "is about another order than its context", fix, "conflict"))
     if found.coverages and coverage is not None and coverage not in found.coverages:

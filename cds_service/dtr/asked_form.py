@@ -195,7 +195,8 @@ def _gates_in(item: Mapping[str, Any], form: Form) -> Iterator[EnabledBy]:
     gates = item.get("enableWhen")
     for one in gates if isinstance(gates, list) else ():
         coding = one.get("answerCoding") if isinstance(one, Mapping) else None
-        asked = form.items.get(one.get("question")) if isinstance(coding, Mapping) else None
+        question = one.get("question") if isinstance(coding, Mapping) else None
+        asked = form.items.get(question) if isinstance(question, str) else None
         options: Iterable[Choice] = asked.choices if asked is not None else ()
         for choice in options:
             if isinstance(coding, Mapping) and choice.code == coding.get("code") and asked is not None:

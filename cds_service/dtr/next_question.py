@@ -14,7 +14,7 @@ from typing import Any
 from cds_service.dtr.adaptive import Inquiry, Question
 from cds_service.dtr.asked_form import Put, contained, part_of, put_before
 from cds_service.dtr.dialects import Dialect
-from cds_service.fhir.dates import parse_date
+from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
 from cds_service.fhir.record_shapes import objects_in
@@ -86,7 +86,9 @@ def read_asked(response: Mapping[str, Any], catalogue: Catalogue) -> Asked | lis
         return [found]
     policy, form, held = found
     put, unknown = put_before(held, form)
-    faults = [*_head_faults(response), *_unknown_items(unknown, form)]
+    faults = [*_head_faults(response), *_unknown_items(unknown, form), *_rings(put, form)]
+    if faults:
+        return faults
     part = part_of(form, put)
     answered, wrong = read_items(response.get("item"), part, None)
     faults += wrong
@@ -144,6 +146,24 @@ def _unknown_items(unknown: Sequence[str], form: Form) -> Iterator[Problem]:
     for link in unknown:
         where = f"contained.item (linkId '{link}')" if link.isprintable() else "contained.item"
         yield _fault(where, f"{form.canonical} has no such item", "send the Questionnaire as it came", "not-found")
+
+
+def _rings(put: Mapping[str, Put], form: Form) -> Iterator[Problem]:
+    """Questions of a contained Questionnaire that hang, directly or over others, on their own answer."""
+    left = {name: {*_above(name, form), *(one.question for one in put[name].enabled_by)} & put.keys() for name in put}
+    while free := {name for name, gates in left.items() if not gates}:
+        left = {name: gates - free for name, gates in left.items() if name not in free}
+    for name in left:
+        fix = "send the Questionnaire as it came"
+        yield _fault(f"contained.item (linkId '{name}')", "hangs on its own answer by enableWhen", fix, "invariant")
+
+
+def _above(name: str, form: Form) -> Iterator[str]:
+    """What an item stands under."""
+    parent = form.items[name].parent
+    while parent is not None:
+        yield parent
+        parent = form.items[parent].parent
 
 
 def _codes(answered: Mapping[str, Answered]) -> Iterator[tuple[str, str]]:
@@ -280,9 +300,18 @@ def whose_fault(asked: Asked, kept: Context | None) -> Problem | None:
     return None
 
 
+def time_fault(asked: Asked, latest: datetime) -> Problem | None:
+    """Answers of a day to come would be newer than anything that the chart holds. `latest`: now, give or take."""
+    text = asked.response.get("authored")
+    authored = parse_date(text) if isinstance(text, str) else None
+    if authored is None or FhirDate.of_moment(latest).compare(authored) != -1:
+        return None
+    return _fault("authored", "lies in the future", "send the instant at which it was last changed", "value")
+
+
 def out_parameter(document: Mapping[str, Any]) -> str:
     """The name that goes with the one of the input: 2.1 has two pairs of its own."""
-    names = {one.get("name") for one in objects_in(document.get("parameter"))}
+    names = [one.get("name") for one in objects_in(document.get("parameter"))]
     if "questionnaire-response-in" in names:
         return "questionnaire-response-out"
     return "out" if "in" in names else "return"

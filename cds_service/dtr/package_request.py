@@ -31,6 +31,9 @@ ORDERS = (
     "VisionPrescription",
 )
 LONGEST_ID = 200
+# Each order is judged under each coverage, and a form with its libraries is sent for each: no visit has as many
+MOST_PAIRS = 50
+MOST_QUESTIONNAIRES = 50
 
 
 class Placed(NamedTuple):
@@ -82,6 +85,12 @@ def read_package_request(body: bytes) -> PackageRequest | Problem:
         # DTR, dtr-1
         fix = "send at least one of order, questionnaire or context"
         return Problem("invalid", "parameter", "nothing says which questionnaires are wanted", fix, "required")
+    if len(request.orders) * max(1, len(request.coverages)) > MOST_PAIRS or len(request.coverages) > MOST_PAIRS:
+        what = f"more than {MOST_PAIRS} orders, or orders under coverages"
+        return Problem("not-supported", "parameter", what, "ask for some of them at a time", "too-costly")
+    if len(request.questionnaires) > MOST_QUESTIONNAIRES:
+        what = f"more than {MOST_QUESTIONNAIRES} questionnaires"
+        return Problem("not-supported", "parameter", what, "ask for some of them at a time", "too-costly")
     if not request.coverages and request.context is None:
         fix = "send the Coverage under which they are wanted, or the context of an earlier answer"
         return Problem("invalid", "parameter", "no coverage", fix, "required")
@@ -99,8 +108,10 @@ class _Read:
 
     def add(self, where: str, parameter: Mapping[str, Any]) -> Problem | None:
         name = parameter.get("name")
+        if not isinstance(name, str):
+            return None
         if name in self.resources:
-            return self._resource(str(name), where, parameter.get("resource"))
+            return self._resource(name, where, parameter.get("resource"))
         if name not in ("questionnaire", "context", "changedsince"):
             return None
         value = next((one for key, one in parameter.items() if key.startswith("value")), None)

@@ -128,4 +128,5 @@ def _outcome(parameter: Mapping[str, Any]) -> bool:
 
 def _issue(issue: Mapping[str, Any]) -> tuple[str, str]:
     severity, code = issue.get("severity"), issue.get("code")
-    return (str(severity) if severity in SEVERITIES else _OTHER, str(code) if code in CODES else _OTHER)
+    known = isinstance(code, str) and code in CODES
+    return (str(severity) if severity in SEVERITIES else _OTHER, str(code) if known else _OTHER)

@@ -5,6 +5,7 @@ Nothing that was answered is quoted in a fault: it would be a piece of a chart i
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,6 +134,9 @@ class _Reader:
             fix = did_you_mean(link, known_ids, f"take the linkIds of {self.form.canonical}")
             self.fault(where, "this questionnaire has no such item", fix, "not-found")
             return
+        if self.asked is not None and link not in self.asked and "answer" in item:
+            what = "is answered, and the questionnaire that the response contains does not put it"
+            self.fault(where, what, "send the contained Questionnaire as it came", "business-rule")
         if self.asked is None and known.parent != parent:
             place = f"under '{known.parent}'" if known.parent is not None else "at the top"
             self.fault(where, "stands in another place than in the questionnaire", f"send it {place}", "structure")
@@ -208,7 +212,8 @@ class _Reader:
 
     def required(self) -> None:
         for link, item in self.form.items.items():
-            put = self.asked is None or link in self.asked
+            # what is the form's own (an attestation) ends an adaptive form too
+            put = self.asked is None or link in self.asked or link.startswith("form.")
             if not item.required or not put or not self.is_enabled(item):
                 continue
             if item.asks and not (link in self.found and self.found[link].values):
@@ -288,12 +293,27 @@ def _wrong(name: str, value: Any) -> str | None:
         case "valueDateTime":
             sound = isinstance(value, str) and parse_date(value) is not None
         case "valueAttachment":
-            sound = isinstance(value, Mapping) and any(isinstance(value.get(one), str) for one in ("data", "url"))
+            sound = isinstance(value, Mapping) and _has_content(value)
         case "valueReference":
             sound = isinstance(value, Mapping) and bool(value)
         case _:
             sound = isinstance(value, str) and bool(value.strip())
     return None if sound else f"is no {name.removeprefix('value')} as FHIR has it"
+
+
+def _has_content(attachment: Mapping[str, Any]) -> bool:
+    """Whether there is a document behind an attachment: bytes, or an address. An empty one is on nobody's file."""
+    url, written = attachment.get("url"), attachment.get("data")
+    if "data" in attachment:
+        return isinstance(written, str) and _is_base64(written)
+    return isinstance(url, str) and bool(url) and not any(one.isspace() for one in url)
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode("".join(text.split()), validate=True))
+    except ValueError:  # also where it is no ASCII
+        return False
 
 
 def _is_number(value: Any) -> bool:

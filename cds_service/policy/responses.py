@@ -32,6 +32,9 @@ _DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/"
 _CONTEXTS = frozenset({f"{_DTR}qr-context", f"{_DTR}qr-coverage", f"{_DTR}context"})
 _COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 
+# the key of an order that a response is about and names in a way that cannot be followed
+UNTOLD = "an order that cannot be told"
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -200,15 +203,21 @@ def _moment(authored: FhirDate) -> datetime:
 
 def _named(resource: Mapping[str, Any], base: str | None) -> list[str]:
     """The orders, encounters and coverages that a response says it is about."""
-    references = [
-        extension.get("valueReference")
-        for extension in objects_in(resource.get("extension"))
-        if extension.get("url") in _CONTEXTS
-    ]
-    references += objects_in(resource.get("basedOn"))
-    texts = (literal_reference(one) for one in references)
-    keys = (reference_key(one, base) for one in texts if one is not None)
+    references: list[Any] = []
+    for extension in objects_in(resource.get("extension")):
+        url = extension.get("url")
+        if isinstance(url, str) and url in _CONTEXTS:
+            references.append((extension.get("valueReference"), url.endswith("/qr-coverage")))
+    references += [(one, False) for one in objects_in(resource.get("basedOn"))]
+    keys = (reference_key(literal_reference(one), base) or _untold(one, coverage) for one, coverage in references)
     return [one for one in keys if one is not None and not one.startswith("Encounter/")]
+
+
+def _untold(reference: Any, of_coverage: bool) -> str | None:
+    """What stands for a reference that names nothing by an address. An order that cannot be told is no order at hand;
+    a coverage may be known by its number alone."""
+    kind = reference.get("type") if isinstance(reference, Mapping) else None
+    return None if of_coverage or kind in ("Coverage", "Encounter") else UNTOLD
 
 
 def _asked(resource: Mapping[str, Any]) -> frozenset[str] | None:
@@ -229,7 +238,8 @@ def _asked(resource: Mapping[str, Any]) -> frozenset[str] | None:
 
 def _contained(resource: Mapping[str, Any], reference: str) -> Mapping[str, Any] | None:
     held = objects_in(resource.get("contained"))
-    return next((one for one in held if one.get("id") == reference[1:]), None)
+    named = (one for one in held if one.get("id") == reference[1:] and one.get("resourceType") == "Questionnaire")
+    return next(named, None)
 
 
 # -- the answers

@@ -15,6 +15,8 @@ from cds_service.fhir.problem import Problem
 
 # without a count, more codes than this are not sent at once
 MOST = 1000
+# each word of a filter is looked for in each code: no display is longer than this
+LONGEST_FILTER = 500
 # what would change which codes come back, and is not understood here
 _REFUSED = ("valueSet", "context", "contextDirection", "designation", "exclude-system", "useSupplement")
 _TRUE = ("true", True)
@@ -60,6 +62,9 @@ def read_wanted(parameters: Sequence[tuple[str, Any]], url: str | None = None) -
     text = given.get("filter", "")
     if not isinstance(text, str):
         return Problem("invalid", "filter", "is no text", "send words of the display, or the start of a code", "value")
+    if len(text) > LONGEST_FILTER:
+        fix = "send words of the display, or the start of a code"
+        return Problem("invalid", "filter", f"is longer than {LONGEST_FILTER} characters", fix, "too-long")
     return Wanted(
         url=address,
         version=str(stated or version) or None,

@@ -11,6 +11,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from cds_service.crd.context_information import information_of
+from cds_service.crd.responses import SKEW
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.dtr.asked_form import dialect_of
 from cds_service.dtr.dialects import VERSION_PARAMETER, Dialect
@@ -21,6 +22,7 @@ from cds_service.dtr.next_question import (
     out_parameter,
     read_asked,
     response_in,
+    time_fault,
     whose_fault,
     with_information,
 )
@@ -68,7 +70,11 @@ def next_question(
                 fix = "call the address that the form gives, or leave the extension out"
                 return refusal(Problem("invalid", "extension", "names another context than the address", fix))
             asked = replace(asked, context=context)
-        reply = answered(asked, now(), chosen)
+        moment = now()
+        early = time_fault(asked, moment + SKEW)
+        if early is not None:
+            return refusal(early)
+        reply = answered(asked, moment, chosen)
         return reply if isinstance(reply, Response) else _sent(reply, document)
 
     def answered(asked: Asked, moment: datetime, chosen: Dialect) -> Reply | Response:

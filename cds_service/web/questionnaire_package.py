@@ -28,6 +28,8 @@ Contexts = Callable[[str, datetime], Sequence[Context] | str]
 
 # `form=adaptive`: the client asks for the questions one by one
 FORM_PARAMETER = "form"
+# an order bears one for each of its coverages; each costs a look into the store
+_MOST_IDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _under_their_ids(orders: Sequence[Placed], packages: Packages, moment: datet
     found: dict[str, list[Context]] = {}
     for order in orders if packages.context_days else ():
         reference = own_reference(order.resource)
-        for identity in sorted(assertion_ids([order.resource])):
+        for identity in sorted(assertion_ids([order.resource]))[:_MOST_IDS]:
             held = packages.contexts(identity, moment)
             same = [one for one in held if not isinstance(one, str) and _order_of(one) == reference]
             if same:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +46,9 @@ def keep(
             return held, fate
         # the same response, now with its context
         new = _as_held(new, held)
+    if fate == "withdrawn" and held is not None:
+        # what was withdrawn is known again when it is sent anew without its id
+        new = replace(new, digest=held.digest)
     connection.execute(_KEEP, _row(new, received_at))
     return new, fate
 

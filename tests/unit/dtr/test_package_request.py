@@ -33,7 +33,7 @@ def test_every_parameter_is_read() -> None:
 
 def test_a_parameter_that_nobody_knows_is_passed_over() -> None:
     document = parameters(("context", "id-1"))
-    document["parameter"] += [{"name": "launch", "valueString": "x"}, {"name": 7}, {}]
+    document["parameter"] += [{"name": "launch", "valueString": "x"}, {"name": 7}, {}, {"name": []}, {"name": {"x": 1}}]
     assert read(document).context == "id-1"
 
 
@@ -107,3 +107,16 @@ def test_an_input_that_cannot_be_read_is_told_where_and_what(document: Any, wher
 
 def test_a_context_longer_than_any_id_is_none_that_is_kept() -> None:
     assert refused(parameters(("context", "x" * 201))).kind == "not-found"
+
+
+def test_more_than_any_visit_has_is_too_costly() -> None:
+    orders = [("order", order(f"o{n}")) for n in range(26)]
+    for given in (
+        (COVERAGE, *orders, *orders),
+        (COVERAGE, ("coverage", coverage("c2")), *orders),
+        (("context", "id-1"), *(("coverage", coverage(f"c{n}")) for n in range(51))),
+        (COVERAGE, *(("questionnaire", f"{URL}{n}") for n in range(51))),
+    ):
+        problem = refused(parameters(*given))
+        assert (problem.kind, problem.code, problem.where) == ("not-supported", "too-costly", "parameter")
+    assert len(read(parameters(COVERAGE, *orders)).orders) == 26

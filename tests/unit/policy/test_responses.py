@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cds_service.fhir.problem import Problem
 from cds_service.policy.model import Answer
 from cds_service.policy.response_items import MOST_FAULTS
-from cds_service.policy.responses import Response, read_response
+from cds_service.policy.responses import UNTOLD, Response, read_response
 from tests.unit.policy.small_form import (
     DONT_KNOW,
     KINDS,
@@ -150,6 +150,10 @@ def test_what_is_wrong_with_the_head_is_said_with_its_element(change: dict[str, 
         ([LUNG, item("ask.flow", {"valueQuantity": {"value": "2"}})], "ask.flow", "value"),
         ([LUNG, item("ask.flow", {"valueDecimal": 2})], "ask.flow", "value"),
         ([LUNG, item("doc.report", {"valueAttachment": {"title": "nothing in it"}})], "doc.report", "value"),
+        ([LUNG, item("doc.report", {"valueAttachment": {"data": ""}})], "doc.report", "value"),
+        ([LUNG, item("doc.report", {"valueAttachment": {"data": "%%%%"}})], "doc.report", "value"),
+        ([LUNG, item("doc.report", {"valueAttachment": {"data": "", "url": "Binary/1"}})], "doc.report", "value"),
+        ([LUNG, item("doc.report", {"valueAttachment": {"url": " "}})], "doc.report", "value"),
         ([LUNG, item("acme-oxygen.child", YES)], "acme-oxygen.child", "business-rule"),
         (
             [LUNG, item("ask.kind", coding(KINDS, "purchase")), item("acme-oxygen.child", YES)],
@@ -269,3 +273,62 @@ def test_what_was_filled_in_from_the_chart_is_no_statement_of_its_own(source: st
 @pytest.mark.parametrize("source", ["manual", "override"])
 def test_what_somebody_wrote_or_changed_counts(source: str) -> None:
     assert set(sound(response(item("acme-oxygen.lung", of_origin(YES, source)))).answers) == {"acme-oxygen.lung"}
+
+
+# -- what a clumsy or hostile sender does
+
+
+DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/"
+
+
+def put_by(*links: str, **more: Any) -> dict[str, Any]:
+    items = [{"linkId": one} for one in links]
+    return {
+        "resourceType": "Questionnaire",
+        "id": "asked",
+        "derivedFrom": [f"{URL}|2024-06-01"],
+        "item": items,
+        **more,
+    }
+
+
+def test_an_adaptive_response_answers_only_what_its_own_questionnaire_put() -> None:
+    # else a question that is not put would be open to whoever leaves out what disables it
+    answered = (item("acme-oxygen.lung", NO), item("acme-oxygen.child", YES))
+    smuggled = response(*answered, questionnaire="#asked", contained=[put_by("acme-oxygen.child")])
+    assert any("acme-oxygen.lung" in one.where and "does not put it" in one.what for one in faults(smuggled))
+    assert faults(response(item("acme-oxygen.child", YES), questionnaire="#asked", contained=[put_by()]))
+
+
+def test_only_a_contained_questionnaire_is_one() -> None:
+    other = put_by("acme-oxygen.child", resourceType="Basic")
+    bad = response(item("acme-oxygen.child", YES), questionnaire="#asked", contained=[other])
+    assert "questionnaire" in {one.where for one in faults(bad)}
+
+
+@pytest.mark.parametrize("url", [[], {}, 7, None, ["x"]])
+def test_an_extension_without_an_address_says_nothing(url: Any) -> None:
+    found = sound(response(LUNG, extension=[{"url": url, "valueReference": {"reference": "DeviceRequest/o9"}}]))
+    assert found.orders == frozenset()
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [{"reference": "#o"}, {"identifier": {"value": "7"}}, {"reference": "o9"}, {"reference": ""}, {}, None, 7],
+)
+def test_an_order_that_cannot_be_told_is_no_order_at_hand(reference: Any) -> None:
+    about_it = {"url": f"{DTR}qr-context", "valueReference": reference}
+    assert sound(response(LUNG, extension=[about_it])).orders == {UNTOLD}
+
+
+@pytest.mark.parametrize(
+    ("url", "reference"),
+    [
+        ("qr-coverage", {"identifier": {"value": "7"}}),
+        ("qr-context", {"type": "Coverage", "identifier": {"value": "7"}}),
+        ("qr-context", {"type": "Encounter"}),
+    ],
+)
+def test_a_coverage_may_be_known_by_its_number_alone(url: str, reference: Any) -> None:
+    found = sound(response(LUNG, extension=[{"url": f"{DTR}{url}", "valueReference": reference}]))
+    assert (found.orders, found.coverages) == (frozenset(), frozenset())

@@ -142,6 +142,7 @@ def test_one_value_set_may_be_named_by_its_id(service: FlaskClient) -> None:
         ({"url": "http://example.org/other"}, 404),
         ({"url": URL, "count": "-1"}, 400),
         ({"url": URL, "offset": "x"}, 400),
+        ({"url": URL, "filter": "a " * 251}, 400),
         ({"url": URL, "context": "http://x"}, 422),
         ({"url": URL, "exclude-system": ICD}, 422),
     ],

@@ -87,3 +87,13 @@ def test_a_body_that_is_no_json_is_refused(service: FlaskClient) -> None:
     response = service.post(PATH, data=b"<Parameters/>")
     assert response.status_code == 400
     assert response.get_json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("code", [[], {}, {"x": 1}, None, 7])
+def test_an_issue_whose_code_is_no_text_is_counted_as_another(
+    service: FlaskClient, caplog: pytest.LogCaptureFixture, code: Any
+) -> None:
+    body = flat()
+    body["parameter"][1]["resource"]["issue"] = [{"severity": code, "code": code}]
+    assert service.post(PATH, json=body).status_code == 204
+    assert "1 other other" in caplog.text

@@ -410,3 +410,34 @@ def test_no_answer_is_written_to_the_log(client: FlaskClient, caplog: pytest.Log
 
 def test_the_form_that_is_answered_is_the_one_that_went_out(client: FlaskClient) -> None:
     assert determination(sign(client))["questionnaire"] == CANONICAL
+
+
+def test_one_that_was_withdrawn_does_not_come_back_when_it_is_sent_again_without_its_id(
+    client: FlaskClient, database: Path
+) -> None:
+    first = sign(client)
+    context = assertion_id(first)
+    nameless = {name: value for name, value in response(*ALL).items() if name != "id"}
+    sent = send(client, nameless, context)
+    given = parameters(sent)["response"]["id"]
+    withdrawn = {**nameless, "id": given, "status": "entered-in-error"}
+    assert send(client, withdrawn, context).status_code == 200
+    # a queue that sends once more what it never saw acknowledged
+    assert send(client, nameless, context).status_code == 409
+    assert send(client, withdrawn, context).status_code == 200
+    assert len(stored(database)) == 1
+    assert root(determination(sign(client, first["systemActions"][0]["resource"]))) == "unknown"
+
+
+def test_a_response_about_an_order_that_cannot_be_told_is_no_evidence_but_under_its_context(
+    client: FlaskClient,
+) -> None:
+    context = assertion_id(sign(client))
+    url = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/qr-context"
+    untold = [{"url": url, "valueReference": {"identifier": {"value": "order 7"}}}]
+    alone = response(*ALL, id="a1", extension=untold, subject={"reference": f"{SERVER}/Patient/p1"})
+    assert send(client, alone).status_code == 201
+    assert root(determination(sign(client))) == "unknown"
+    reply = send(client, {**alone, "id": "a2"}, context)
+    assert reply.status_code == 201, reply.text
+    assert root(parameters(reply)["determination"]) == "met"
