@@ -160,5 +160,6 @@ def _order_of(context: Context) -> str:
 def _no_such_context(packages: Packages) -> Problem:
     # DTR 2.2, spec-130: a context that is not known is an error
     kept = f"contexts are kept for {packages.context_days} days" if packages.context_days else "none is kept here"
-    fix = f"send the coverage-assertion-id as it came ({kept}), or the order and its coverage instead"
+    named = "the coverage-assertion-id of an answer that named a questionnaire, as it came"
+    fix = f"send {named} ({kept}), or the order and its coverage instead"
     return Problem("not-found", "context", "nothing is kept under this context", fix)
