@@ -28,7 +28,11 @@ SIGNED = HERE.parent / "conversations" / "home-oxygen-order-sign" / "request.jso
 FORM = HERE.parent.parent / "plans" / "masshealth" / "home-oxygen" / "2024-06-01" / "Questionnaire.json"
 WAYS = sorted(path.parent.name for path in HERE.glob("*/request.json"))
 SIGNED_AT = datetime(2026, 11, 21, 10, 30, tzinfo=ZoneInfo("America/New_York"))
-QUERY = {"by-context-for-inferno": "?dtr-version=inferno-2.0.1", "by-context-adaptive": "?form=adaptive"}
+QUERY = {
+    "by-context-adaptive": "?form=adaptive",
+    "by-context-for-clients-that-run-fhirpath": "?dtr-version=2.2-fhirpath",
+    "by-context-for-inferno": "?dtr-version=inferno-2.0.1",
+}
 STATUS = {
     "context-that-nobody-knows": 404,
     "coverage-of-a-payer-that-is-not-served": 400,
@@ -73,13 +77,37 @@ def test_a_package_is_as_it_is_written_down(name: str, client: FlaskClient) -> N
 
 
 def without_items(answered: Any) -> Any:
-    """The answer without the items of its Questionnaires, which are those of the file."""
+    """The answer without what stands in files: of items how each is filled, of libraries and value sets the name."""
     items = read(FORM.read_text(encoding="utf-8"))["item"]
     for parameter in answered.get("parameter", ()):
         for entry in parameter["resource"].get("entry", ()):
-            if entry["resource"]["resourceType"] == "Questionnaire" and "item" in entry["resource"]:
-                assert entry["resource"].pop("item") == items
+            resource = entry["resource"]
+            if resource["resourceType"] == "Questionnaire" and "item" in resource:
+                filled = [{"linkId": name, "extension": [one]} for name, one in initials(resource["item"])]
+                assert authored(resource["item"]) == items
+                resource["item"] = filled
+            elif resource["resourceType"] in ("Library", "ValueSet"):
+                entry["resource"] = {name: resource[name] for name in ("resourceType", "url", "version")}
     return answered
+
+
+def initials(items: Any) -> list[tuple[str, Any]]:
+    return [(one["linkId"], found) for one in each_item(items) for found in one.get("extension", ()) if fills(found)]
+
+
+def fills(extension: Any) -> bool:
+    return bool(extension["url"].endswith("/sdc-questionnaire-initialExpression"))
+
+
+def authored(items: Any) -> list[Any]:
+    """The items as their author wrote them."""
+    found = []
+    for item in items:
+        rest = [one for one in item.get("extension", ()) if not fills(one)]
+        plain = {name: value for name, value in item.items() if name not in ("extension", "item")}
+        below = {"item": authored(item["item"])} if "item" in item else {}
+        found.append({**plain, **({"extension": rest} if rest else {}), **below})
+    return found
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -92,7 +120,7 @@ def test_a_request_is_written_as_the_goldens_are(name: str) -> None:
 def test_a_draft_that_a_clinician_stands_for_is_taken_as_it_is(version: str, client: FlaskClient) -> None:
     body = (HERE / "by-context" / "request.json").read_bytes()
     answered = client.post(f"/fhir/Questionnaire/$questionnaire-package?dtr-version={version}", data=body).json
-    form, draft = (one["resource"] for one in answered["parameter"][0]["resource"]["entry"])
+    form, draft, *_ = (one["resource"] for one in answered["parameter"][0]["resource"]["entry"])
     [attestation] = [one for one in each_item(form["item"]) if one["linkId"] == "form.attestation"]
     answer = {"valueCoding": attestation["answerOption"][0]["valueCoding"]}
     completed = {**draft, "id": "r1", "status": "completed"}
