@@ -9,7 +9,7 @@ LIBRARIES := dtr_app/site/vendor/fhirclient/fhir-client.js
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test browser check conformance coverage mutate population bench image format new-policy dtr-app install verify clean
+.PHONY: help serve test browser check conformance coverage mutate population engines bench image format new-policy dtr-app install verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ coverage: $(VENV)/.dev ## the suite, with the lines and branches that no test ta
 
 mutate: $(VENV)/.dev ## change one thing at a time in the policies: some case must fail for each
 	$(VENV)/bin/python -m mutate.run
+
+engines: ## fetch the engines of CQL and FHIRPath that tests/population fills forms with (needs Node and npm)
+	npm ci --prefix tests/population --no-audit --no-fund --ignore-scripts
 
 population: $(VENV)/.dev ## write the CQL and ELM of the questionnaires from the plans (needs Java and Maven, once per release)
 	$(VENV)/bin/python -m population.run
@@ -86,7 +89,7 @@ verify: ## check the policies of the service installed in VENV (the image's seco
 	$(VENV)/bin/cds-service check
 
 clean: ## remove the venv, the caches and what was fetched
-	rm -rf $(VENV) dtr_app/site/vendor tests/browser/shots .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) dtr_app/site/vendor tests/browser/shots tests/population/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable .
