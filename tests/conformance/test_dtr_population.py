@@ -11,7 +11,8 @@ import pytest
 
 from cds_service.dtr.dialects import DTR_20, DTR_21, DTR_22, DTR_22_FHIRPATH, INFERNO_20, Dialect
 from tests.conformance.test_dtr_packages import FORMS, answer
-from tests.unit.dtr.small_package import bundles
+from tests.unit.crd.small_call import coverage
+from tests.unit.dtr.small_package import bundles, packaged
 
 requirement = pytest.mark.requirement
 # one of the policies has nothing in its form that a chart can fill
@@ -71,7 +72,7 @@ def test_a_form_names_its_library_with_the_version(
     assert set(named_libraries(form)) <= held and len(named_libraries(form)) == 1
 
 
-@requirement("inferno-dtr/1.05", "inferno-dtr/1.06", "inferno-dtr/2.04", "inferno-dtr/2.05")
+@requirement("inferno-dtr/1.05", "inferno-dtr/1.06")
 @each_form
 def test_inferno_finds_a_library_by_its_bare_address_and_cql_on_items(
     canonical: str, catalogue: Any, filled: bool
@@ -136,3 +137,14 @@ def test_what_is_filled_from_the_record_is_neither_hidden_nor_read_only(
 ) -> None:
     form, *_ = resources(canonical, catalogue, filled, DTR_22)
     assert "readOnly" not in json.dumps(form) and "questionnaire-hidden" not in json.dumps(form)
+
+
+@requirement("inferno-dtr/2.04", "inferno-dtr/2.05")
+@each_form
+def test_an_adaptive_form_brings_its_library_too(canonical: str, catalogue: Any, filled: bool) -> None:
+    given = [("coverage", coverage()), ("questionnaire", canonical)]
+    answered = packaged(*given, catalogue=catalogue, dialect=INFERNO_20, adaptive=True)
+    [bundle] = bundles(answered, INFERNO_20.package_parameter)
+    form, *found = (one["resource"] for one in bundle["entry"])
+    assert "item" not in form
+    assert named_libraries(form) and set(named_libraries(form)) <= {one["url"] for one in of_type(found, "Library")}

@@ -70,7 +70,13 @@ def packaged(
     **more: Any,
 ) -> dict[str, Any] | Problem:
     around = Surroundings(
-        catalogue, dialect, more.get("moment", LATER), STANDARD_HOURS, "https://cds.example.org/fhir", numbered_ids()
+        catalogue,
+        dialect,
+        more.get("moment", LATER),
+        STANDARD_HOURS,
+        "https://cds.example.org/fhir",
+        numbered_ids(),
+        adaptive=more.get("adaptive", False),
     )
     return package(read(parameters(*given)), contexts, more.get("said", ()), around)
 
