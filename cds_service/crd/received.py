@@ -96,6 +96,9 @@ def parse_sent(body: bytes, context: str | None) -> Sent | Problem:
         entries = objects_in(document.get("entry"))
         first = entries[0].get("resource") if entries else None
         resource = first if isinstance(first, dict) else {}
+        if any(isinstance(one, dict) and one.get("resourceType") == KIND for one in map(_resource_of, entries[1:])):
+            fix = "send each in a call of its own"
+            return Problem("invalid", "entry", f"holds more than one {KIND}", fix, "business-rule")
         text = orjson.dumps(resource)
     if resource.get("resourceType") != KIND:
         fix = f"send a {KIND}, or a Bundle whose first entry is one"
@@ -110,6 +113,10 @@ def parse_sent(body: bytes, context: str | None) -> Sent | Problem:
         what = "differs from the coverage-assertion-id that the response bears"
         return Problem("invalid", "context", what, "send one of them", "conflict")
     return Sent(resource, text, stated)
+
+
+def _resource_of(entry: Mapping[str, Any]) -> Any:
+    return entry.get("resource")
 
 
 def policy_of(sent: Sent, catalogue: HoldsForms) -> Policy | Problem:

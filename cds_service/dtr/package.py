@@ -91,10 +91,11 @@ def _kept_apart(found: Bundled | Issue, issues: list[Issue]) -> bool:
 def _of_others(request: PackageRequest, contexts: Sequence[Context]) -> Problem | None:
     """A coverage or order of another patient than the context's, or of two patients in one call."""
     subjects = {one.subject for one in contexts}
+    base = next((one.situation.get("base") for one in contexts), None)
     for where, resource in (*request.coverages, *request.orders):
         element = "beneficiary" if resource["resourceType"] == "Coverage" else "subject"
-        key = reference_key(literal_reference(resource.get(element)))
-        if key is None or not key.startswith("Patient/"):
+        key = reference_key(literal_reference(resource.get(element)), base)
+        if key is None or "Patient/" not in key:
             continue  # contained, or told by an identifier alone: it contradicts nothing
         subjects.add(key)
         if len(subjects) > 1:

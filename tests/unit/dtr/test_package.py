@@ -95,6 +95,14 @@ def test_a_coverage_or_order_of_another_patient_opens_no_context(given: tuple[st
     assert "not of the patient of the context" in found.what and "p2" not in str(found)
 
 
+def test_the_same_id_on_another_server_is_another_patient() -> None:
+    ours = replace(KEPT, situation={**KEPT.situation, "base": "https://ehr.example.org/fhir"})
+    for server, refused in (("https://ehr.example.org/fhir", False), ("https://elsewhere.example.org/fhir", True)):
+        given = coverage(beneficiary={"reference": f"{server}/Patient/p1"})
+        found = packaged(("context", KEPT.id), ("coverage", given), contexts=[ours])
+        assert isinstance(found, Problem) is refused
+
+
 def test_two_patients_in_one_call_are_refused() -> None:
     found = packaged(COVERAGE, ("coverage", other_patients(coverage("c2"))), ("questionnaire", URL))
     assert isinstance(found, Problem) and found.where == "parameter[1].resource.beneficiary"

@@ -289,6 +289,7 @@ def test_what_is_not_held_cannot_be_withdrawn(client: FlaskClient, database: Pat
         ({"resourceType": "Patient"}, 400, "resourceType"),
         ({"resourceType": "Bundle"}, 400, "resourceType"),
         ({"resourceType": "Bundle", "entry": [{"resource": PATIENT}]}, 400, "resourceType"),
+        ({"resourceType": "Bundle", "entry": [{"resource": response(*ALL)}] * 2}, 400, "entry"),
         (response(*ALL, id=7), 400, "id"),
         (response(*ALL, id="a/b"), 400, "id"),
         (response(*ALL, questionnaire=None), 400, "questionnaire"),
