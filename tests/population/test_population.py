@@ -41,6 +41,7 @@ PLANS = HERE.parent.parent / "plans"
 MOST_CHARTS = 80
 
 # what a client cannot say as we do, and why
+# (the draft alone tells the circumstances of a value: they are no part of the words that are compared here)
 DIFFERENCES = {
     "another unit": "a value in another unit is told as it was sent; we convert it",
     "a component": "a query by code finds what the Observation is of, not what its components are of",
