@@ -220,6 +220,9 @@ class _Reader:
                 unsaid = any(one.code == "asked-unknown" for one in item.choices)
                 fix = "answer it, or choose that it is not known" if unsaid else "answer it"
                 self.fault(f"item (linkId '{link}')", "has no answer, and one is required", fix, "required")
+            elif item.asks and link.startswith("form.") and self.found[link].filled_in:
+                what = "was answered by a program: what is attested there is a person's to attest"
+                self.fault(self.found[link].where, what, "let whoever completes the form answer it", "business-rule")
 
     def is_enabled(self, item: FormItem) -> bool:
         at: FormItem | None = item

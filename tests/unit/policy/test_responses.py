@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.fhir.problem import Problem
+from cds_service.policy.form import form_of
 from cds_service.policy.model import Answer
 from cds_service.policy.response_items import MOST_FAULTS
 from cds_service.policy.responses import UNTOLD, Response, read_response
@@ -332,3 +333,14 @@ def test_an_order_that_cannot_be_told_is_no_order_at_hand(reference: Any) -> Non
 def test_a_coverage_may_be_known_by_its_number_alone(url: str, reference: Any) -> None:
     found = sound(response(LUNG, extension=[{"url": f"{DTR}{url}", "valueReference": reference}]))
     assert (found.orders, found.coverages) == (frozenset(), frozenset())
+
+
+def test_a_program_attests_nothing() -> None:
+    required = copy.deepcopy(dict(form().resource))
+    [attestation] = [one for one in required["item"] if one["linkId"] == "form.attestation"]
+    attestation["required"] = True
+    by_itself = response(LUNG, item("form.attestation", of_origin(YES, "auto-client")))
+    found = read_response(by_itself, form_of(required), patient="Patient/p1", latest=NOW)
+    assert isinstance(found, list)
+    assert len(found) == 1 and found[0].where.endswith("(linkId 'form.attestation')")
+    assert "a person's to attest" in found[0].what
