@@ -339,7 +339,8 @@ def test_a_program_attests_nothing() -> None:
     required = copy.deepcopy(dict(form().resource))
     [attestation] = [one for one in required["item"] if one["linkId"] == "form.attestation"]
     attestation["required"] = True
-    by_itself = response(LUNG, item("form.attestation", of_origin(YES, "auto-client")))
+    by_itself = response(LUNG)
+    by_itself["item"].append(item("form.attestation", of_origin(YES, "auto-client")))
     found = read_response(by_itself, form_of(required), patient="Patient/p1", latest=NOW)
     assert isinstance(found, list)
     assert len(found) == 1 and found[0].where.endswith("(linkId 'form.attestation')")
