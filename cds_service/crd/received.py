@@ -237,9 +237,13 @@ def _to_store(
 
 def fate_of(new: ToStore, held: ToStore | None) -> Fate | Problem:
     """What becomes of a response where `held` is here under its id, or with its content."""
-    if held is not None and (held.questionnaire != new.questionnaire or _is_moved(new, held)):
-        what = "is held here as the answer to another questionnaire, or for another order"
-        return Problem("conflict", new.reference, what, "send this one under an id of its own")
+    if held is not None and held.questionnaire != new.questionnaire:
+        what = f"is held here as the answer to another questionnaire ({held.questionnaire})"
+        fix = "send this one under an id of its own, or withdraw the other as what it is"
+        return Problem("conflict", new.reference, what, fix)
+    if held is not None and _is_moved(new, held):
+        fix = "send it under the assertion id of its order, or under an id of its own"
+        return Problem("conflict", new.reference, "is held here for another order", fix)
     if new.status == WITHDRAWN:
         if held is None:
             fix = "nothing is to be done: no answer of it counts here"
