@@ -102,7 +102,8 @@ def answer(
     no_responses = not_looked_up.pop(KIND, None)
     # that none was sent is no failure: most EHRs send none
     cut = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
-    failed = cut or ("what was sent here could not be read" if stored is None else None)
+    # the newest may be one that was sent here
+    cut = cut or ("what was sent here could not be read" if stored is None else None)
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
     lines = order_lines(scope.draft, record, asked_at)
@@ -128,7 +129,6 @@ def answer(
         patient,
         earlier,
         Responses(record, request.resources, stored or NONE_STORED, asked_at, cut),
-        failed,
     )
     said = [
         _say(call, line, one, coverages[line.reference], new_id)
@@ -210,7 +210,6 @@ class _Call:
     patient: str  # a digest
     earlier: Mapping[str, Assertion]
     responses: Responses
-    responses_failed: str | None  # why the chart's responses could not be looked up
 
     def chart_beside(self, line: DraftLine) -> Record:
         """The chart that an order is judged against: an order that came with the chart is no evidence for itself."""
@@ -282,7 +281,7 @@ def _determinations(
     key = reference_key(under.key, call.request.fhir_server) or under.key
     about = About(line.reference, key, identity, line.day)
     for policy in policies:
-        answered = call.responses.situated(situation, policy.form, about, call.responses_failed)
+        answered = call.responses.situated(situation, policy.form, about)
         determination = determine(policy, answered)
         if determination is not None:
             yield determination

@@ -15,6 +15,7 @@ from typing import Any
 from cds_service.crd.cards import Card
 from cds_service.crd.coverage_information import URL, assertion_id_of
 from cds_service.crd.statements import Statement
+from cds_service.fhir.addresses import read_base
 from cds_service.policy.context import Context
 from cds_service.policy.model import Determination
 
@@ -79,7 +80,9 @@ NOTHING_KEPT = Kept((), ())
 
 def patient_digest(fhir_server: str | None, patient_id: str) -> str:
     """One patient of one EHR, without saying who: enough to tell that an id came back on another patient's order."""
-    return hashlib.sha256(f"{(fhir_server or '').rstrip('/')} {patient_id}".encode()).hexdigest()
+    base = read_base(fhir_server)  # one server, whether its host is in capitals and its port told or not
+    server = base.text if base is not None else (fhir_server or "").rstrip("/")
+    return hashlib.sha256(f"{server} {patient_id}".encode()).hexdigest()
 
 
 def assertion_ids(orders: Iterable[Any]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
@@ -76,6 +76,7 @@ class ToStore:
     order: str | None
     digest: str
     text: bytes
+    names: frozenset[str] = frozenset()  # the orders that it says itself it is about; not kept beside it
 
     @property
     def reference(self) -> str:
@@ -165,7 +166,8 @@ def checked(
         faults.append(Problem("not-supported", "questionnaire", what, fix, "expired"))
     if faults:
         return faults
-    return _to_store(sent, form.canonical, context, patient or "", base, new_id)
+    kept = _to_store(sent, form.canonical, context, patient or "", base, new_id)
+    return replace(kept, names=found.orders - {UNTOLD}) if isinstance(found, Response) else kept
 
 
 def _no_context(known: bool) -> Problem:
@@ -235,6 +237,13 @@ def _to_store(
 
 def fate_of(new: ToStore, held: ToStore | None) -> Fate | Problem:
     """What becomes of a response where `held` is here under its id, or with its content."""
+    if held is not None and held.questionnaire != new.questionnaire:
+        what = f"is held here as the answer to another questionnaire ({held.questionnaire})"
+        fix = "send this one under an id of its own, or withdraw the other as what it is"
+        return Problem("conflict", new.reference, what, fix)
+    if held is not None and _is_moved(new, held):
+        fix = "send it under the assertion id of its order, or under an id of its own"
+        return Problem("conflict", new.reference, "is held here for another order", fix)
     if new.status == WITHDRAWN:
         if held is None:
             fix = "nothing is to be done: no answer of it counts here"
@@ -254,7 +263,21 @@ def fate_of(new: ToStore, held: ToStore | None) -> Fate | Problem:
     return Problem("conflict", new.reference, what, fix)
 
 
+def _is_moved(new: ToStore, held: ToStore) -> bool:
+    """Whether it comes without its context, and names other orders than the one that it is held for."""
+    return new.context is None and held.order is not None and bool(new.names) and held.order not in new.names
+
+
+def in_place_of(new: ToStore, held: ToStore) -> ToStore:
+    """A response as it takes the place of an older one: still for the order that it was held for, where it comes
+    without its context. Silence makes no answer count for more than it did."""
+    if new.context is not None or held.context is None:
+        return new
+    return replace(new, context=held.context, order=held.order)
+
+
 def answer_of(
+    sent: Sent,
     stored: ToStore,
     context: Context | None,
     policy: Policy | None,
@@ -277,9 +300,17 @@ def answer_of(
             parameters.append({"name": "determination", "valueString": said})
             return _parameters(parameters)
         why = "the policy no longer speaks of this order"
-    issue = {"severity": "information", "code": "informational", "details": {"text": f"determination: left out; {why}"}}
-    parameters.append({"name": "outcome", "resource": {"resourceType": "OperationOutcome", "issue": [issue]}})
+    issues = [_issue("information", "informational", f"determination: left out; {why}")]
+    if stored.context is None and stored.status != WITHDRAWN and _base_of(sent.resource) is None:
+        what = "subject: names no server, and no context was named, so no call will find these answers"
+        fix = "name the patient with the server (https://.../Patient/...), or send the coverage-assertion-id"
+        issues.append(_issue("warning", "incomplete", f"{what}; {fix}"))
+    parameters.append({"name": "outcome", "resource": {"resourceType": "OperationOutcome", "issue": issues}})
     return _parameters(parameters)
+
+
+def _issue(severity: str, code: str, text: str) -> dict[str, Any]:
+    return {"severity": severity, "code": code, "details": {"text": text}}
 
 
 def _determination(
@@ -294,7 +325,7 @@ def _determination(
     key = reference_key(coverage, situation.record.base) or coverage
     about = About(order, key, context.id, situation.order_date)
     given = Responses(situation.record, (), responses, asked_at)
-    determination = determine(policy, given.situated(situation, policy.form, about, None))
+    determination = determine(policy, given.situated(situation, policy.form, about))
     if determination is None:
         return None
     return orjson.dumps(determination_json(determination, order, coverage)).decode()

@@ -30,6 +30,9 @@ from cds_service.policy.responses import (
 KIND = "QuestionnaireResponse"
 # How far the clocks of an EHR and of this service may lie apart
 SKEW = timedelta(hours=1)
+# So many of one patient are read, more than any clinician fills in: of more than these the newest may not be among them
+MOST_STORED = 200
+_TOO_MANY = f"more than {MOST_STORED} were sent here for this patient"
 _MOST_FAULTS = 2
 
 
@@ -57,27 +60,28 @@ class Responses:
         asked_at: datetime,
         cut: str | None = None,
     ) -> None:
-        """`cut`: why those of the chart may not be all, where that is so: the newest may be among the others."""
+        """`cut`: why those of chart and store may not be all, where that is so: the newest may be among the others."""
         self.record = record
-        self.stored = stored
-        self.cut = cut
+        self.too_many = len(stored) > MOST_STORED
+        self.stored = NONE_STORED if self.too_many else stored
+        self.cut = _TOO_MANY if self.too_many else cut
         self.latest = asked_at + SKEW
         places = {fault.where: fault.what for fault in record.faults if fault.resource_type == KIND}
         # what the record kept out is looked at for the name of its form alone
         self.faulty = [(one.where, one.resource, places[one.where]) for one in resources if one.where in places]
         self.foreign = self._of_others(resources) if record.holds_foreign else []
-        self._read: dict[str, tuple[list[Response], list[Unread]]] = {}
+        self._read: dict[tuple[str, str | None], tuple[list[Response], list[Unread]]] = {}
 
     def _of_others(self, resources: Sequence[Given]) -> list[tuple[str, Any]]:
         places = set(self.record.foreign_to(KIND, "", None))
         return [(one.where, one.resource) for one in resources if one.where in places]
 
-    def situated(self, situation: Situation, form: Form | None, about: About, failed: str | None) -> Situation:
-        """A situation with the answers to its policy's form. `failed`: why responses could not be looked up, if so."""
+    def situated(self, situation: Situation, form: Form | None, about: About) -> Situation:
+        """A situation with the answers to its policy's form."""
         found = self.weighed(form, about) if form is not None else NOTHING_ANSWERED
         unsure = found.unsure
-        if failed is not None and not found.answers:
-            unsure = unsure or failed  # while nothing was answered, what could not be read may have been
+        if self.cut is not None and not found.answers:
+            unsure = unsure or self.cut  # while nothing was answered, what could not be read may have been
         missing = {kind: why for kind, why in situation.not_looked_up.items() if kind != KIND}
         if unsure is not None:
             missing[KIND] = unsure
@@ -86,17 +90,26 @@ class Responses:
         return replace(situation, answers=found.answers, answers_beside=found.beside, not_looked_up=missing)
 
     def weighed(self, form: Form, about: About) -> Weighed:
-        if not (self.stored or self.faulty or self.foreign or self.record.of_type(KIND)):
+        if not (self.stored or self.too_many or self.faulty or self.foreign or self.record.of_type(KIND)):
             return NOTHING_ANSWERED
-        read = self._read.get(form.canonical)
+        # Where no server is named, the same id may be another EHR's patient: what was sent here is this one's only
+        # under the id that went out with this order, and nothing else of it is so much as shown
+        context = None if self.record.base else about.context
+        read = self._read.get((form.canonical, context))
         if read is None:
-            read = self._read[form.canonical] = self._of_form(form)
+            known = bool(self.record.base)
+            stored = [one for one in self.stored if known or (one.context is not None and one.context == context)]
+            read = self._read[form.canonical, context] = self._of_form(form, stored)
         return weigh(*read, about)
 
-    def _of_form(self, form: Form) -> tuple[list[Response], list[Unread]]:
+    def _of_form(self, form: Form, stored: Sequence[StoredResponse]) -> tuple[list[Response], list[Unread]]:
         """The responses to one form that can be read, and those that cannot."""
         found: dict[str, Response] = {}
         unread = [*self._lost(form)]
+        if self.too_many:
+            unread.append(
+                Unread(f"which {KIND} is the newest is not known: {_TOO_MANY}", questions_of(form), doubts=True)
+            )
         closed: set[str] = set()
         for resource in self.record.of_type(KIND):
             named = questionnaire_named(resource)
@@ -106,20 +119,16 @@ class Responses:
             elif named is not None and named.url == form.url:
                 read = read_response(resource, form, patient=None, base=self.record.base, latest=self.latest)
                 if isinstance(read, Response) and self.cut is not None:
-                    if not self._is_stored(resource):
+                    if not _is_among(stored, resource):
                         said = f"{reference} may not be the newest: {self.cut}"
                         unread.append(Unread(said, frozenset(read.answers), reference, read.authored, doubts=True))
                 elif isinstance(read, Response):
                     found[reference if "/" in reference else f"#{len(found)}"] = read
                 else:
                     unread.append(_unread(resource, form, read, reference, named.version == form.version))
-        for one in self.stored:
+        for one in stored:
             self._add_stored(one, form, found, closed)
         return list(found.values()), unread
-
-    def _is_stored(self, resource: Mapping[str, Any]) -> bool:
-        said = (resource.get("id"), resource.get("authored"))
-        return any((one.id, one.resource.get("authored")) == said for one in self.stored)
 
     def _add_stored(self, one: StoredResponse, form: Form, found: dict[str, Response], closed: set[str]) -> None:
         named = questionnaire_named(one.resource)
@@ -152,6 +161,11 @@ class Responses:
         for where, resource in self.foreign:
             if _is_of(resource, form):
                 yield Unread(f"one {KIND} is of another patient ({where})", _touched(resource, form))
+
+
+def _is_among(stored: Iterable[StoredResponse], resource: Mapping[str, Any]) -> bool:
+    said = (resource.get("id"), resource.get("authored"))
+    return any((one.id, one.resource.get("authored")) == said for one in stored)
 
 
 def _unread(

@@ -79,7 +79,7 @@ def responses(
         held_of_patient = keeps.of_patient(held.patient) if policy is not None else ()
         if isinstance(held_of_patient, str):
             return _away(held_of_patient)
-        said = answer_of(held, context, policy, held_of_patient, moment, business_hours)
+        said = answer_of(sent, held, context, policy, held_of_patient, moment, business_hours)
         return Response(said, _STATUS[fate], mimetype=FHIR_JSON)
 
     @blueprint.after_request

@@ -12,14 +12,12 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from cds_service.adapters.store.tables import responses
-from cds_service.crd.received import Fate, ToStore
-from cds_service.crd.responses import StoredResponse
+from cds_service.crd.received import Fate, ToStore, in_place_of
+from cds_service.crd.responses import MOST_STORED, StoredResponse
 from cds_service.fhir.problem import Problem
 
-# Of one patient the newest 200 are read: more than any clinician fills in
-_OF_PATIENT = (
-    'SELECT id, content, assertion, "order" FROM responses WHERE patient = ? ORDER BY received_at DESC LIMIT 200'
-)
+# One more than count: that there are more is told by it
+_OF_PATIENT = 'SELECT id, content, assertion, "order" FROM responses WHERE patient = ? LIMIT ?'
 
 _new = insert(responses)
 _KEEP = _new.on_conflict_do_update(
@@ -46,6 +44,8 @@ def keep(
             return held, fate
         # the same response, now with its context
         new = _as_held(new, held)
+    if held is not None:
+        new = in_place_of(new, held)
     if fate == "withdrawn" and held is not None:
         # what was withdrawn is known again when it is sent anew without its id
         new = replace(new, digest=held.digest)
@@ -54,10 +54,10 @@ def keep(
 
 
 def of_patient(connection: Connection, patient: str) -> tuple[StoredResponse, ...]:
-    """All of a patient, the withdrawn ones too: they say what does not count any more."""
+    """All of a patient, the withdrawn ones too: they say what does not count any more. Of more than count, some."""
     # by the driver: every call asks, and nearly every time there is nothing
     cursor = connection.connection.cursor()
-    cursor.execute(_OF_PATIENT, (patient,))
+    cursor.execute(_OF_PATIENT, (patient, MOST_STORED + 1))
     return tuple(StoredResponse(row[0], orjson.loads(row[1]), row[2], row[3]) for row in cursor.fetchall())
 
 

@@ -61,6 +61,20 @@ def test_a_patient_is_a_digest_that_tells_servers_apart() -> None:
     assert patient_digest(f"{SERVER}/", "p1") == patient_digest(SERVER, "p1")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://EHR.Example.org/fhir", "https://ehr.example.org/fhir", True),
+        ("https://ehr.example.org:443/fhir/", "https://ehr.example.org/fhir", True),
+        ("https://ehr.example.org:8443/fhir", "https://ehr.example.org/fhir", False),
+        ("https://ehr.example.org/FHIR", "https://ehr.example.org/fhir", False),
+        ("http://ehr.example.org/fhir", "https://ehr.example.org/fhir", False),
+    ],
+)
+def test_a_server_is_the_same_however_its_host_and_port_are_written(one: str, other: str, same: bool) -> None:
+    assert (patient_digest(one, "p1") == patient_digest(other, "p1")) is same
+
+
 def answered(document: dict[str, Any], *earlier_ones: Assertion) -> HookResponse:
     request = parse_hook_request(orjson.dumps(document), "order-sign")
     assert isinstance(request, HookRequest)

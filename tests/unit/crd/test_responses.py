@@ -12,7 +12,7 @@ import pytest
 from cds_service.crd.answer import HookResponse, answer
 from cds_service.crd.hook_request import parse_hook_request
 from cds_service.crd.queries import Query, Reading
-from cds_service.crd.responses import StoredResponse
+from cds_service.crd.responses import MOST_STORED, StoredResponse
 from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.form import form_of
 from cds_service.policy.load import load_catalogue
@@ -51,6 +51,7 @@ def catalogue() -> Catalogue:
 
 
 CATALOGUE = catalogue()
+SERVER = "https://ehr.example.org/fhir"
 SEARCH = Query("QuestionnaireResponse", parameters=(("patient", "p1"),))
 
 
@@ -62,6 +63,7 @@ def answered(
     orders: tuple[Any, ...] = (),
     readings: tuple[Reading, ...] = (),
     unsent: bool = False,
+    server: str | None = SERVER,
     **prefetch: Any,
 ) -> HookResponse:
     given = {
@@ -73,7 +75,8 @@ def answered(
     }
     if unsent:
         del given["questionnaireResponses"]
-    request = parse_hook_request(orjson.dumps(call(*orders, prefetch=given)), "order-sign")
+    named = {"fhirServer": server} if server is not None else {}
+    request = parse_hook_request(orjson.dumps(call(*orders, prefetch=given, **named)), "order-sign")
     assert not hasattr(request, "what"), request
     request = request.with_chart(readings)  # type: ignore[union-attr]
     found = answer(request, held, ASKED_AT, numbered_ids(), str, stored=stored)
@@ -254,6 +257,41 @@ def test_of_a_response_that_is_stored_and_in_the_chart_the_newer_counts() -> Non
     assert verdict(STABLE, new, stored=(StoredResponse("r1", old),)).status is Status.NOT_MET
     assert verdict(STABLE, old, stored=(StoredResponse("r1", new),)).status is Status.NOT_MET
     assert verdict(STABLE, old, stored=(StoredResponse("r1", old),)).status is Status.MET
+
+
+def test_while_the_store_is_away_no_answer_of_the_chart_counts_as_the_newest() -> None:
+    old = authored("2026-11-10T09:00:00Z", item(STABLE, YES), id="old")
+    new = StoredResponse("new", authored("2026-11-20T09:00:00Z", item(STABLE, NO), id="new"))
+    assert verdict(STABLE, old, stored=(new,)).status is Status.NOT_MET
+    away = verdict(STABLE, old, stored=None)
+    assert away.status is Status.UNKNOWN
+    assert [one.reference for one in away.candidates] == ["QuestionnaireResponse/old"]
+    assert away.reason is not None and "may not be the newest: what was sent here could not be read" in away.reason
+
+
+def test_of_more_responses_than_are_read_none_counts_for_the_newest_may_be_among_the_others() -> None:
+    def sent(count: int) -> tuple[StoredResponse, ...]:
+        return tuple(StoredResponse(f"s{n}", response(*ALL, id=f"s{n}")) for n in range(count))
+
+    assert verdict(STABLE, stored=sent(MOST_STORED)).status is Status.MET
+    for chart in ((), (response(*ALL),)):
+        found = verdict(STABLE, *chart, stored=sent(MOST_STORED + 1))
+        assert found.status is Status.UNKNOWN
+        assert "more than 200 were sent here" in str(found)
+
+
+def test_where_no_server_is_named_a_stored_answer_counts_under_its_assertion_id_alone_and_is_not_shown() -> None:
+    assertion = answered(server=None).statements[0].assertion_id
+    bound = StoredResponse("r1", response(*ALL), context=assertion, order="DeviceRequest/o1")
+    assert verdict(STABLE, stored=(bound,), server=None).status is Status.MET
+    for other in (
+        replace(bound, context=None, order=None),
+        replace(bound, context="another EHR's, of its own DeviceRequest/o1"),
+        StoredResponse("r1", response(*ALL, extension=about("DeviceRequest/o1"))),
+    ):
+        found = verdict(STABLE, stored=(other,), server=None)
+        assert found.status is Status.UNKNOWN and not found.candidates
+    assert verdict(STABLE, stored=(replace(bound, context=None, order=None),)).status is Status.MET
 
 
 # -- looking them up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cds_service.app import create_app
+from cds_service.crd.received import ToStore, fate_of
+from cds_service.fhir.problem import Problem
 from cds_service.settings import read_settings
 from tests.fakes import numbered_ids
 from tests.unit.crd.small_call import bundle, call, coverage, order
@@ -271,6 +274,75 @@ def test_what_is_not_held_cannot_be_withdrawn(client: FlaskClient, database: Pat
     foreign = response(status="entered-in-error", subject={"reference": "Patient/p2"})
     assert send(client, foreign, context).status_code == 422
     assert stored(database) == []
+
+
+def test_a_version_that_comes_without_its_context_stays_with_the_order_that_it_was_held_for(
+    client: FlaskClient,
+) -> None:
+    one, two = order("o1"), order("o2")
+    assert send(client, response(*ALL), assertion_id(sign(client, one))).status_code == 201
+    whole = response(*ALL, authored="2026-11-21T09:00:00-05:00", subject={"reference": f"{SERVER}/Patient/p1"})
+    assert send(client, whole).status_code == 201
+    assert root(determination(sign(client, one))) == "met"
+    assert root(determination(sign(client, two))) == "unknown"
+    # nor by way of a withdrawal
+    assert send(client, {**whole, "status": "entered-in-error"}).status_code == 200
+    assert send(client, {**whole, "authored": "2026-11-21T09:30:00-05:00"}).status_code == 201
+    assert root(determination(sign(client, one))) == "met"
+    assert root(determination(sign(client, two))) == "unknown"
+
+
+def test_what_is_held_for_one_order_does_not_become_anothers_without_a_context(
+    client: FlaskClient, database: Path
+) -> None:
+    assert send(client, response(*ALL), assertion_id(sign(client))).status_code == 201
+    before = stored(database)
+    moved = response(*ALL, authored="2026-11-21T09:00:00-05:00", extension=about("DeviceRequest/o2"))
+    reply = send(client, {**moved, "subject": {"reference": f"{SERVER}/Patient/p1"}})
+    assert reply.status_code == 409
+    assert "for another order" in issues(reply)[0][1]
+    assert stored(database) == before
+
+
+@pytest.mark.parametrize("status", ["completed", "amended", "entered-in-error"])
+def test_an_answer_to_another_questionnaire_does_not_take_the_place_of_what_is_held_under_its_id(status: str) -> None:
+    held = ToStore("x", "p", f"{URL}|1", "completed", "2026-11-20T10:00:00Z", None, None, "d1", b"{}")
+    new = replace(held, questionnaire=f"{URL}-2|1", status=status, authored="2026-11-21T10:00:00Z", digest="d2")
+    fate = fate_of(new, held)
+    assert isinstance(fate, Problem) and fate.kind == "conflict" and "another questionnaire" in fate.what
+    assert fate_of(new, None) == "created" or status == "entered-in-error"
+
+
+def test_a_server_is_the_same_with_its_host_in_capitals(client: FlaskClient) -> None:
+    whole = response(*ALL, subject={"reference": "https://EHR.example.org:443/fhir/Patient/p1"})
+    reply = send(client, whole)
+    assert reply.status_code == 201
+    assert [one["severity"] for one in parameters(reply)["outcome"]["issue"]] == ["information"]
+    assert root(determination(sign(client))) == "met"
+
+
+def test_of_a_response_that_no_call_will_find_the_answer_says_so(client: FlaskClient) -> None:
+    reply = send(client, response(*ALL))
+    assert reply.status_code == 201
+    [_, warned] = parameters(reply)["outcome"]["issue"]
+    assert (warned["severity"], warned["code"]) == ("warning", "incomplete")
+    assert "no call will find these answers" in warned["details"]["text"]
+    given = {"patient": PATIENT, "coverage": bundle(coverage()), "observations": bundle()}
+    unnamed = client.post("/cds-services/order-sign-crd", json=call(prefetch=given))
+    assert root(determination(unnamed.json or {})) == root(determination(sign(client))) == "unknown"
+
+
+def test_of_more_than_are_read_for_a_patient_none_counts(client: FlaskClient, database: Path) -> None:
+    whole = response(*ALL, subject={"reference": f"{SERVER}/Patient/p1"})
+    assert send(client, whole).status_code == 201
+    columns = 'questionnaire, status, authored, assertion, "order", digest, content, received_at'
+    with sqlite3.connect(database) as connection:
+        for n in range(200):
+            copied = f"SELECT patient, ?, {columns} FROM responses WHERE id = 'r1'"
+            connection.execute(f"INSERT INTO responses (patient, id, {columns}) {copied}", (f"c{n}",))
+    said = determination(sign(client))
+    assert root(said) == "unknown"
+    assert "more than 200 were sent here" in json.dumps(said)
 
 
 # -- bad input: a clear 4xx with the place, nothing stored
