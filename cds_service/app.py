@@ -233,11 +233,13 @@ def _questionnaire_routes(parts: _Parts) -> Iterator[Blueprint]:
     yield next_question(
         catalogue,
         told.contexts,
+        told.of_patient,
         parts.now,
         settings.business_hours,
         settings.public_url,
         settings.max_body,
         dialect,
+        keeps_contexts=told.context_days > 0,
     )
     yield responses(catalogue, told, parts.now, parts.new_id, settings.business_hours, settings.max_body)
     forms = [one.form for one in catalogue.policies if one.form is not None]

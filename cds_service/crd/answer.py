@@ -12,6 +12,7 @@ import orjson
 
 from cds_service.crd.authorizations import ANSWERS, Asked, on_file
 from cds_service.crd.cards import Card, Showing, cards
+from cds_service.crd.chart_answers import beside
 from cds_service.crd.coverage import OrderCoverage, coverages_of
 from cds_service.crd.coverage_information import Manner
 from cds_service.crd.form_completion import Forms
@@ -101,9 +102,9 @@ def answer(
     not_looked_up = request.not_looked_up(catalogue.types_needed)
     no_responses = not_looked_up.pop(KIND, None)
     # that none was sent is no failure: most EHRs send none
-    cut = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
+    chart_cut = no_responses if request.prefetch_state.get(KIND) in ("failed", "partial") else None
     # the newest may be one that was sent here
-    cut = cut or ("what was sent here could not be read" if stored is None else None)
+    cut = chart_cut or ("what was sent here could not be read" if stored is None else None)
     record = Record.build(request.resources, request.patient_id, not_looked_up, request.fhir_server)
     not_looked_up |= _unread(record, request)
     lines = order_lines(scope.draft, record, asked_at)
@@ -129,6 +130,7 @@ def answer(
         patient,
         earlier,
         Responses(record, request.resources, stored or NONE_STORED, asked_at, cut),
+        chart_cut,
     )
     said = [
         _say(call, line, one, coverages[line.reference], new_id)
@@ -210,6 +212,7 @@ class _Call:
     patient: str  # a digest
     earlier: Mapping[str, Assertion]
     responses: Responses
+    chart_cut: str | None  # why the chart's responses may not be all
 
     def chart_beside(self, line: DraftLine) -> Record:
         """The chart that an order is judged against: an order that came with the chart is no evidence for itself."""
@@ -325,6 +328,15 @@ def _contexts(call: _Call, statements: Iterable[Statement]) -> Iterator[Context]
                     patient=call.patient,
                     subject=f"Patient/{call.request.patient_id}",
                     coverage=one.coverage.reference,
-                    situation=situation_kept(policy, situation),
+                    situation=_with_answers(call, policy, situation_kept(policy, situation)),
                     made_at=call.asked_at,
                 )
+
+
+def _with_answers(call: _Call, policy: Policy, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is kept, with what the chart's own responses said: one that is sent in later may be older than they are."""
+    if policy.form is None:
+        return kept
+    # those that were sent here are read anew by then
+    sent = call.responses.stored if call.record.base else NONE_STORED
+    return beside(kept, call.responses.of_chart(policy.form, call.chart_cut, sent))

@@ -7,8 +7,9 @@ questionnaire goes out is more kept, for a while: what it is to be filled from (
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,8 @@ from cds_service.fhir.addresses import read_base
 from cds_service.policy.context import Context
 from cds_service.policy.model import Determination
 
+# the shape of the ids that are given here: nobody guesses one
+_OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 # Longer than any id that is given here; what is longer is a caller's own, and is not kept
 LONGEST_ID = 200
 
@@ -119,6 +122,19 @@ def to_keep(
     sent = (SentCard(one["uuid"], " ".join(one.policies), one["source"]["topic"]["code"]) for one in cards)
     # a context stands under the assertion that it is of
     return Kept(tuple(kept.values()), tuple(sent), tuple(one for one in contexts if one.id in kept))
+
+
+def without_guessable(kept: Kept, borne: frozenset[str], earlier: Mapping[str, Assertion]) -> Kept:
+    """What is kept, but for contexts under ids that a caller made: whoever names the id is given the draft of a chart.
+
+    `borne`: the ids that the call's orders came with. Of those ours are the ones that are known and look like it.
+    """
+    ours = tuple(
+        one
+        for one in kept.contexts
+        if one.id not in borne or (one.id in earlier and _OURS.fullmatch(one.id) is not None)
+    )
+    return kept if len(ours) == len(kept.contexts) else replace(kept, contexts=ours)
 
 
 def _decision(

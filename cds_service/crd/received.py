@@ -15,16 +15,16 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from cds_service.crd.determination_json import determination_json
+from cds_service.crd.kept_context import coverage_of, order_of, situated
 from cds_service.crd.memory import LONGEST_ID, patient_digest
-from cds_service.crd.responses import SKEW, Responses, StoredResponse
+from cds_service.crd.responses import SKEW, StoredResponse
 from cds_service.fhir.addresses import is_id
 from cds_service.fhir.dates import FhirDate, parse_date
 from cds_service.fhir.json_body import read_json
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record_shapes import objects_in
-from cds_service.fhir.references import literal_reference, own_reference, reference_key
+from cds_service.fhir.references import literal_reference, reference_key
 from cds_service.fhir.working_days import BusinessHours
-from cds_service.policy.answers import About
 from cds_service.policy.context import Context
 from cds_service.policy.determination import determine
 from cds_service.policy.plan import Policy
@@ -37,7 +37,6 @@ from cds_service.policy.responses import (
     questionnaire_named,
     read_response,
 )
-from cds_service.policy.situation_json import situation_from
 
 KIND = "QuestionnaireResponse"
 Resource = Mapping[str, Any]
@@ -145,12 +144,16 @@ def checked(
     catalogue: HoldsForms,
     asked_at: datetime,
     new_id: Callable[[], str],
+    keeps_contexts: bool = True,
 ) -> ToStore | list[Problem]:
-    """What is to be stored of a response, or all that is wrong with it. `contexts` are those under its assertion id."""
+    """What is to be stored of a response, or all that is wrong with it. `contexts` are those under its assertion id.
+
+    `keeps_contexts`: whether any is kept here. Where none is, an assertion id is what the response says, and no more.
+    """
     form = policy.form
     assert form is not None
     context = next((one for one in contexts if one.questionnaire == form.canonical), None)
-    if sent.context is not None and context is None:
+    if sent.context is not None and context is None and keeps_contexts:
         return [_no_context(bool(contexts))]
     base = context.situation.get("base") if context is not None else _base_of(sent.resource)
     patient = context.subject if context is not None else _subject_key(sent.resource)
@@ -172,7 +175,7 @@ def checked(
 
 def _no_context(known: bool) -> Problem:
     what = "was given for another questionnaire" if known else "is not known here, or its time is over"
-    fix = "send the coverage-assertion-id of the answer that named this questionnaire, or sign the order again"
+    fix = "send the coverage-assertion-id of the answer that named this questionnaire, or none; or sign the order again"
     return Problem("not-supported", "context", f"the coverage-assertion-id {what}", fix, "not-found")
 
 
@@ -181,7 +184,7 @@ def _strangers(found: Response, context: Context | None, base: str | None) -> li
     if context is None:
         return []
     faults = []
-    order, coverage = _order_of(context), reference_key(literal_reference(context.coverage), base)
+    order, coverage = order_of(context), reference_key(literal_reference(context.coverage), base)
     if found.orders - {UNTOLD} and order not in found.orders:
         fix = "send the response under the assertion id of the order that it is about"
         faults.append(Problem("invalid", "extension", "is about another order than its context", fix, "conflict"))
@@ -228,8 +231,8 @@ def _to_store(
         questionnaire=canonical,
         status=str(sent.resource.get("status")),
         authored=str(sent.resource.get("authored", "")),
-        context=context.id if context is not None else None,
-        order=_order_of(context) if context is not None else None,
+        context=context.id if context is not None else sent.context,
+        order=order_of(context) if context is not None else None,
         digest=_digest(sent.resource),
         text=text,
     )
@@ -284,13 +287,16 @@ def answer_of(
     responses: Sequence[StoredResponse],
     asked_at: datetime,
     business_hours: BusinessHours,
+    keeps_contexts: bool = True,
 ) -> bytes:
     """The Parameters that are answered: the response as it is stored, and the determination that comes of it.
 
     `responses` are all that are held of the patient; `policy` is the one that the context was of.
     """
     parameters: list[dict[str, Any]] = [{"name": "response", "resource": orjson.Fragment(stored.text)}]
-    if context is None:
+    if context is None and not keeps_contexts:
+        why = "no context is kept here (CDS_DTR_CONTEXT_DAYS is 0): sign the order again, and the answers are judged"
+    elif context is None:
         why = "no context was named: send the coverage-assertion-id of the order's answer as ?context=..."
     elif policy is None:
         why = "the policy of this context is no longer answered from"
@@ -320,15 +326,10 @@ def _determination(
     asked_at: datetime,
     business_hours: BusinessHours,
 ) -> str | None:
-    situation = situation_from(context.situation, policy, asked_at=asked_at, business_hours=business_hours, answers={})
-    order, coverage = _order_of(context), literal_reference(context.coverage) or "Coverage"
-    key = reference_key(coverage, situation.record.base) or coverage
-    about = About(order, key, context.id, situation.order_date)
-    given = Responses(situation.record, (), responses, asked_at)
-    determination = determine(policy, given.situated(situation, policy.form, about))
+    determination = determine(policy, situated(context, policy, responses, asked_at, business_hours))
     if determination is None:
         return None
-    return orjson.dumps(determination_json(determination, order, coverage)).decode()
+    return orjson.dumps(determination_json(determination, order_of(context), coverage_of(context))).decode()
 
 
 def _parameters(parameters: Iterable[dict[str, Any]]) -> bytes:
@@ -336,10 +337,6 @@ def _parameters(parameters: Iterable[dict[str, Any]]) -> bytes:
 
 
 # -- whose it is
-
-
-def _order_of(context: Context) -> str:
-    return own_reference(context.situation["line"]["resource"])
 
 
 def _subject_key(resource: Resource) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cds_service.crd.chart_answers import ChartAnswers
 from cds_service.crd.looked_up import Given
 from cds_service.fhir.problem import Problem
 from cds_service.fhir.record import Record
@@ -59,12 +60,15 @@ class Responses:
         stored: Sequence[StoredResponse],
         asked_at: datetime,
         cut: str | None = None,
+        heard: ChartAnswers | None = None,
     ) -> None:
-        """`cut`: why those of chart and store may not be all, where that is so: the newest may be among the others."""
+        """`cut`: why those of chart and store may not be all, where that is so: the newest may be among the others.
+        `heard`: what the chart's said when there was a chart, where there is none any more."""
         self.record = record
         self.too_many = len(stored) > MOST_STORED
         self.stored = NONE_STORED if self.too_many else stored
         self.cut = _TOO_MANY if self.too_many else cut
+        self.heard = heard
         self.latest = asked_at + SKEW
         places = {fault.where: fault.what for fault in record.faults if fault.resource_type == KIND}
         # what the record kept out is looked at for the name of its form alone
@@ -90,7 +94,7 @@ class Responses:
         return replace(situation, answers=found.answers, answers_beside=found.beside, not_looked_up=missing)
 
     def weighed(self, form: Form, about: About) -> Weighed:
-        if not (self.stored or self.too_many or self.faulty or self.foreign or self.record.of_type(KIND)):
+        if not (self.stored or self.too_many or self.heard or self._chart_holds_any()):
             return NOTHING_ANSWERED
         # Where no server is named, the same id may be another EHR's patient: what was sent here is this one's only
         # under the id that went out with this order, and nothing else of it is so much as shown
@@ -102,14 +106,28 @@ class Responses:
             read = self._read[form.canonical, context] = self._of_form(form, stored)
         return weigh(*read, about)
 
+    def _chart_holds_any(self) -> bool:
+        return bool(self.faulty or self.foreign or self.record.of_type(KIND))
+
     def _of_form(self, form: Form, stored: Sequence[StoredResponse]) -> tuple[list[Response], list[Unread]]:
         """The responses to one form that can be read, and those that cannot."""
-        found: dict[str, Response] = {}
-        unread = [*self._lost(form)]
+        heard = self.heard or self.of_chart(form, self.cut, stored)
+        found = {_key(one.reference, n): one for n, one in enumerate(heard.responses)}
+        unread = [*heard.unread]
         if self.too_many:
             unread.append(
                 Unread(f"which {KIND} is the newest is not known: {_TOO_MANY}", questions_of(form), doubts=True)
             )
+        for one in stored:
+            self._add_stored(one, form, found, heard.closed)
+        return list(found.values()), unread
+
+    def of_chart(self, form: Form, cut: str | None, stored: Sequence[StoredResponse]) -> ChartAnswers:
+        """What the chart's own responses to one form say. `cut` as above; those that are `stored` too are all there."""
+        if not self._chart_holds_any():
+            return ChartAnswers(failed=cut)
+        found: dict[str, Response] = {}
+        unread = [*self._lost(form)]
         closed: set[str] = set()
         for resource in self.record.of_type(KIND):
             named = questionnaire_named(resource)
@@ -118,19 +136,17 @@ class Responses:
                 closed.add(reference)
             elif named is not None and named.url == form.url:
                 read = read_response(resource, form, patient=None, base=self.record.base, latest=self.latest)
-                if isinstance(read, Response) and self.cut is not None:
+                if isinstance(read, Response) and cut is not None:
                     if not _is_among(stored, resource):
-                        said = f"{reference} may not be the newest: {self.cut}"
+                        said = f"{reference} may not be the newest: {cut}"
                         unread.append(Unread(said, frozenset(read.answers), reference, read.authored, doubts=True))
                 elif isinstance(read, Response):
-                    found[reference if "/" in reference else f"#{len(found)}"] = read
+                    found[_key(read.reference, len(found))] = read
                 else:
                     unread.append(_unread(resource, form, read, reference, named.version == form.version))
-        for one in stored:
-            self._add_stored(one, form, found, closed)
-        return list(found.values()), unread
+        return ChartAnswers(tuple(found.values()), tuple(unread), frozenset(closed), cut)
 
-    def _add_stored(self, one: StoredResponse, form: Form, found: dict[str, Response], closed: set[str]) -> None:
+    def _add_stored(self, one: StoredResponse, form: Form, found: dict[str, Response], closed: frozenset[str]) -> None:
         named = questionnaire_named(one.resource)
         reference = f"{KIND}/{one.id}"
         if named is None or (named.url, named.version) != (form.url, form.version) or reference in closed:
@@ -166,6 +182,10 @@ class Responses:
 def _is_among(stored: Iterable[StoredResponse], resource: Mapping[str, Any]) -> bool:
     said = (resource.get("id"), resource.get("authored"))
     return any((one.id, one.resource.get("authored")) == said for one in stored)
+
+
+def _key(reference: str | None, place: int) -> str:
+    return reference if reference is not None and "/" in reference else f"#{place}"
 
 
 def _unread(

@@ -87,22 +87,35 @@ def _kept_apart(found: Bundled | Issue, issues: list[Issue]) -> bool:
 
 # -- whose it is, and whether the order is the one ---------------------------------------------------------
 
+# the element that says whose a resource is, where it is not `subject`
+_OWNER = {"Coverage": "beneficiary", "ImmunizationRecommendation": "patient", "VisionPrescription": "patient"}
+
 
 def _of_others(request: PackageRequest, contexts: Sequence[Context]) -> Problem | None:
     """A coverage or order of another patient than the context's, or of two patients in one call."""
     subjects = {one.subject for one in contexts}
     base = next((one.situation.get("base") for one in contexts), None)
     for where, resource in (*request.coverages, *request.orders):
-        element = "beneficiary" if resource["resourceType"] == "Coverage" else "subject"
+        element = _OWNER.get(resource["resourceType"], "subject")
         key = reference_key(literal_reference(resource.get(element)), base)
         if key is None or "Patient/" not in key:
-            continue  # contained, or told by an identifier alone: it contradicts nothing
+            if contexts and _judged_as_it_is_now(resource, contexts):
+                # contained, or told by an identifier alone: whether it is the same patient nobody can say
+                fix = f"name the patient by reference: {contexts[0].subject}"
+                what = "does not say by a reference whose order it is"
+                return Problem("invalid", f"{where}.{element}", what, fix, "business-rule")
+            continue  # it contradicts nothing
         subjects.add(key)
         if len(subjects) > 1:
             what = "not of the patient of the context" if contexts else "not of the same patient as what stands before"
             fix = "send the coverage and orders of one patient, and the context that was given for them"
             return Problem("invalid", f"{where}.{element}", what, fix, "business-rule")
     return None
+
+
+def _judged_as_it_is_now(resource: Mapping[str, Any], contexts: Sequence[Context]) -> bool:
+    """Whether a resource may stand in for the order of a context."""
+    return any(one.situation["line"]["resource"]["resourceType"] == resource["resourceType"] for one in contexts)
 
 
 def _judge(context: Context, request: PackageRequest, around: Surroundings) -> _Judged | Issue | Problem:

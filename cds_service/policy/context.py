@@ -13,7 +13,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One policy's look at one order under one coverage. `situation` is as `situation_json.kept` makes it."""
+    """One policy's look at one order under one coverage. `situation` is as `situation_json.kept` makes it; beside it
+    stands what the chart's own responses answered (crd/chart_answers.py)."""
 
     id: str  # the coverage-assertion-id that went out
     policy: str  # url|version

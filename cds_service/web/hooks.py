@@ -13,7 +13,7 @@ from cds_service.crd.answer import HookResponse, answer, render
 from cds_service.crd.call_record import CallRecord, call_record
 from cds_service.crd.clients import Client
 from cds_service.crd.hook_request import HookRequest, parse_hook_request
-from cds_service.crd.memory import NOTHING_KEPT, Assertion, Kept, assertion_ids, patient_digest
+from cds_service.crd.memory import NOTHING_KEPT, Assertion, Kept, assertion_ids, patient_digest, without_guessable
 from cds_service.crd.responses import StoredResponse
 from cds_service.crd.versions import CrdVersion
 from cds_service.fhir.problem import Problem
@@ -81,7 +81,8 @@ def hooks(
             return refused(asked, body, service, asked_at)
         asked = read_back.completed(asked, catalogue, asked_at, deadline)
         held = [*(one.resource for one in asked.orders), *(one.resource for one in asked.resources)]
-        earlier = memory.earlier(assertion_ids(held))
+        borne = assertion_ids(held)
+        earlier = memory.earlier(borne)
         patient = patient_digest(asked.fhir_server, asked.patient_id)
         stored = memory.answered(patient) if catalogue.has_forms else ()
         launch = f"{base()}/dtr/launch" if has_dtr_app else ""
@@ -92,7 +93,8 @@ def hooks(
             return refused(response, body, service, asked_at, asked)
         _log_faults(response)
         sent = render(response)
-        memory.remember(response.kept, call_record(body, sent, 200, asked, response.statements), service, asked_at)
+        kept = without_guessable(response.kept, borne, earlier)
+        memory.remember(kept, call_record(body, sent, 200, asked, response.statements), service, asked_at)
         return Response(sent, mimetype="application/json")
 
     def refused(

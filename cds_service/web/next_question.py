@@ -11,7 +11,8 @@ import orjson
 from flask import Blueprint, Response, request
 
 from cds_service.crd.context_information import information_of
-from cds_service.crd.responses import SKEW
+from cds_service.crd.kept_context import determined_with
+from cds_service.crd.responses import SKEW, StoredResponse
 from cds_service.crd.versions import NEWEST, version_named
 from cds_service.dtr.asked_form import dialect_of
 from cds_service.dtr.dialects import VERSION_PARAMETER, Dialect
@@ -36,20 +37,25 @@ from cds_service.web.request_body import read_document
 
 # What is kept under an assertion id at an instant, or why it cannot be known now
 Contexts = Callable[[str, datetime], Sequence[Context] | str]
+# The finished questionnaires of a patient (a digest) that were sent here, or why they cannot be known now
+OfPatient = Callable[[str], Sequence[StoredResponse] | str]
 _PATHS = ("/fhir/Questionnaire/$next-question", "/fhir/contexts/<context>/Questionnaire/$next-question")
 
 
 def next_question(
     catalogue: Catalogue,
     contexts: Contexts,
+    of_patient: OfPatient,
     now: Callable[[], datetime],
     business_hours: BusinessHours,
     public_url: str | None,
     max_body: int,
     default: Dialect,
+    keeps_contexts: bool = True,
 ) -> Blueprint:
     """The operation, at the type and, for one context, below `/fhir/contexts/<assertion id>`: the address that the
-    forms of a package give. `default` is the version of DTR where neither the call nor its form says one."""
+    forms of a package give. `default` is the version of DTR where neither the call nor its form says one;
+    `keeps_contexts`: whether any context can be found again here."""
     blueprint = Blueprint("next_question", __name__)
 
     def call(context: str | None = None) -> Response:
@@ -79,15 +85,11 @@ def next_question(
 
     def answered(asked: Asked, moment: datetime, chosen: Dialect) -> Reply | Response:
         base = f"{public_url or request.url_root.rstrip('/')}/fhir"
-        if asked.context is None:
+        if asked.context is None or not keeps_contexts:  # an id under which nothing can be kept helps nobody
             return go_on(asked, None, moment, chosen, base)
         held = contexts(asked.context, moment)
         if isinstance(held, str):
-            refused = refusal(
-                Problem("unavailable", "context", f"not read: {held}", "call again later", "transient"), 503
-            )
-            refused.headers["Retry-After"] = "60"
-            return refused
+            return _away(held)
         kept = next((one for one in held if one.questionnaire == asked.form.canonical), None)
         fault = whose_fault(asked, kept)
         if fault is not None or kept is None:
@@ -98,10 +100,16 @@ def next_question(
         reply = go_on(asked, situation, moment, chosen, base)
         # DTR, spec-43: where CRD was asked before, and could not tell without the answers. Another policy under the
         # same assertion id would be overwritten by what this one alone says.
-        version = version_named(chosen.name)
-        if reply.done and reply.determination is not None and asked.answers and len(held) == 1 and chosen.information:
-            said = information_of(kept, situation, reply.determination, moment.date(), version or NEWEST)
-            return with_information(reply, said)
+        if not (reply.done and asked.answers and len(held) == 1 and chosen.information):
+            return reply
+        # as order-sign will: the chart, or what was sent here, may hold a newer answer that says otherwise
+        sent_before = of_patient(kept.patient)
+        if isinstance(sent_before, str):
+            return _away(sent_before)
+        determination = determined_with(reply.response, kept, asked.policy, sent_before, moment, business_hours)
+        if determination is not None:
+            version = version_named(chosen.name) or NEWEST
+            return with_information(reply, information_of(kept, situation, determination, moment.date(), version))
         return reply
 
     for n, path in enumerate(_PATHS):
@@ -122,3 +130,9 @@ def _sent(reply: Reply, document: Mapping[str, Any]) -> Response:
         name = out_parameter(document)
         said = {"resourceType": "Parameters", "parameter": [{"name": name, "resource": said}]}
     return Response(orjson.dumps(said), mimetype=FHIR_JSON)
+
+
+def _away(why: str) -> Response:
+    refused = refusal(Problem("unavailable", "context", f"not read: {why}", "call again later", "transient"), 503)
+    refused.headers["Retry-After"] = "60"
+    return refused

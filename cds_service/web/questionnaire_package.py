@@ -128,7 +128,7 @@ def _found(asked: PackageRequest, packages: Packages, moment: datetime) -> _Foun
     if not asked.orders:
         patient = patient_of(asked.coverages)
         return known(asked.coverages, asked.referenced, patient or "", around) or _Found(())
-    kept = _under_their_ids(asked.orders, packages, moment)
+    kept, away = _under_their_ids(asked.orders, packages, moment)
     rest = [one for one in asked.orders if own_reference(one.resource) not in kept]
     fresh: Ordered | Problem = Ordered((), ())
     if rest:
@@ -136,20 +136,27 @@ def _found(asked: PackageRequest, packages: Packages, moment: datetime) -> _Foun
     if isinstance(fresh, Problem):
         return fresh
     held_before = [one for each in kept.values() for one in each]
-    return _Found((*held_before, *fresh.contexts), fresh.said, frozenset(one.id for one in held_before))
+    return _Found((*held_before, *fresh.contexts), (*away, *fresh.said), frozenset(one.id for one in held_before))
 
 
-def _under_their_ids(orders: Sequence[Placed], packages: Packages, moment: datetime) -> dict[str, list[Context]]:
-    """By order, what is kept under the assertion ids that earlier answers left on it, for this very order."""
+def _under_their_ids(
+    orders: Sequence[Placed], packages: Packages, moment: datetime
+) -> tuple[dict[str, list[Context]], tuple[str, ...]]:
+    """By order, what is kept under the assertion ids that earlier answers left on it, for this very order; and in
+    words, where the store cannot be asked."""
     found: dict[str, list[Context]] = {}
     for order in orders if packages.context_days else ():
         reference = own_reference(order.resource)
         for identity in sorted(assertion_ids([order.resource]))[:_MOST_IDS]:
             held = packages.contexts(identity, moment)
-            same = [one for one in held if not isinstance(one, str) and _order_of(one) == reference]
+            if isinstance(held, str):
+                # each further look would wait as long
+                said = f"What was kept for these orders cannot be read now: {held}. Without it the drafts say less."
+                return found, (said,)
+            same = [one for one in held if _order_of(one) == reference]
             if same:
                 found.setdefault(reference, []).extend(same)
-    return found
+    return found, ()
 
 
 def _order_of(context: Context) -> str:

@@ -23,6 +23,9 @@ _STATUS: dict[Fate, int] = {"created": 201, "replaced": 201, "same": 200, "withd
 class KeepsResponses(Protocol):
     """Where responses stand, and what they were asked for with. A call that fails gives the reason as text."""
 
+    @property
+    def context_days(self) -> int: ...  # 0: no context is kept
+
     def contexts(self, identity: str, moment: datetime) -> Sequence[Context] | str: ...
 
     def keep(
@@ -59,7 +62,7 @@ def responses(
         contexts = keeps.contexts(sent.context, moment) if sent.context is not None else ()
         if isinstance(contexts, str):
             return _away(contexts)
-        new = checked(sent, policy, contexts, catalogue, moment, new_id)
+        new = checked(sent, policy, contexts, catalogue, moment, new_id, keeps.context_days > 0)
         if isinstance(new, list):
             return refusal_of_all(new, 422)
         return stored(sent, new, contexts, moment)
@@ -79,7 +82,7 @@ def responses(
         held_of_patient = keeps.of_patient(held.patient) if policy is not None else ()
         if isinstance(held_of_patient, str):
             return _away(held_of_patient)
-        said = answer_of(sent, held, context, policy, held_of_patient, moment, business_hours)
+        said = answer_of(sent, held, context, policy, held_of_patient, moment, business_hours, keeps.context_days > 0)
         return Response(said, _STATUS[fate], mimetype=FHIR_JSON)
 
     @blueprint.after_request

@@ -22,6 +22,7 @@ from tests.unit.policy.test_criteria import saturation
 
 PATH = "/fhir/Questionnaire/$questionnaire-package"
 COVERAGE = ("coverage", coverage())
+INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 
 
 class Service:
@@ -45,11 +46,12 @@ class Service:
         self.database = folder / "var" / "cds.sqlite"
         self.client: FlaskClient = create_app(read, lambda: self.moment, numbered_ids()).test_client()
 
-    def sign(self, *orders: dict[str, Any]) -> list[dict[str, Any]]:
+    def sign(self, *orders: dict[str, Any], fhir_server: str | None = None) -> list[dict[str, Any]]:
         """The orders as they come back from order-sign."""
         chart = bundle(saturation(86, "2026-11-01"))
         given = {"patient": PATIENT, "coverage": bundle(coverage()), "observations": chart}
         sent = call(*(orders or (order(),)), prefetch=given)
+        sent |= {"fhirServer": fhir_server} if fhir_server is not None else {}
         answered = self.client.post("/cds-services/order-sign-crd", json=sent)
         assert answered.status_code == 200, answered.text
         return [one["resource"] for one in answered.json["systemActions"]]
@@ -308,3 +310,61 @@ def test_an_adaptive_form_of_an_order_that_left_no_context_names_none(service: S
 
 def test_a_kind_of_form_that_nobody_knows_is_refused(service: Service) -> None:
     assert service.refuse(COVERAGE, ("questionnaire", URL), path=f"{PATH}?form=paper")[0] == 400
+
+
+# -- ids that a caller made -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("identity", ["1", "a-b-c", "00000000-0000-1000-8000-000000000001"])
+def test_an_id_that_a_caller_made_stays_on_the_order_and_opens_no_chart(identity: str, service: Service) -> None:
+    made = [
+        {"url": "coverage-assertion-id", "valueString": identity},
+        {"url": "coverage", "valueReference": {"reference": "Coverage/c1"}},
+    ]
+    [signed] = service.sign(order(extension=[{"url": INFORMATION, "extension": made}]))
+    service.sign(signed)  # known by now
+    assert assertion(signed) == identity
+    status, text = service.refuse(("context", identity))
+    assert status == 404 and "86" not in text
+    # with the order the form comes all the same, from what the call carries
+    answered = service.ask(COVERAGE, ("order", signed))
+    assert bundles(answered) and "86 %" not in json.dumps(answered)
+
+
+def test_an_id_of_ours_that_is_not_known_here_keeps_nothing(service: Service) -> None:
+    unknown = "11111111-1111-4111-8111-111111111111"
+    made = [
+        {"url": "coverage-assertion-id", "valueString": unknown},
+        {"url": "coverage", "valueReference": {"reference": "Coverage/c1"}},
+    ]
+    service.sign(order(extension=[{"url": INFORMATION, "extension": made}]))
+    assert service.refuse(("context", unknown))[0] == 404
+
+
+# -- whose order it is ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subject", [{"identifier": {"system": "urn:mrn", "value": "2"}}, {"reference": "#p"}])
+def test_beside_a_context_an_order_says_by_a_reference_whose_it_is(subject: Any, service: Service) -> None:
+    [signed] = service.sign()
+    status, text = service.refuse(("context", assertion(signed)), ("order", {**signed, "subject": subject}))
+    assert status == 400 and "subject" in text and "Patient/p1" in text
+
+
+def test_the_same_id_on_another_server_is_another_patient(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    [signed] = service.sign(fhir_server="https://ehr.example.org/fhir")
+    for other, wanted in (("https://other.example.org/fhir", 400), ("https://ehr.example.org/fhir", 200)):
+        theirs = {**signed, "subject": {"reference": f"{other}/Patient/p1"}}
+        for given in ((("context", assertion(signed)), ("order", theirs)), (COVERAGE, ("order", theirs))):
+            reply = service.client.post(PATH, json=parameters(*given))
+            assert reply.status_code == wanted, reply.text
+
+
+def test_while_the_store_cannot_be_read_the_outcome_says_that_drafts_say_less(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file, not a folder")
+    service = Service(tmp_path)
+    [signed] = service.sign()
+    answered = service.ask(COVERAGE, ("order", signed))
+    assert bundles(answered)
+    assert any("cannot be read now" in text for _, _, text in issues(answered))

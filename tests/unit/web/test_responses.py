@@ -514,3 +514,25 @@ def test_a_response_about_an_order_that_cannot_be_told_is_no_evidence_but_under_
     reply = send(client, {**alone, "id": "a2"}, context)
     assert reply.status_code == 201, reply.text
     assert root(parameters(reply)["determination"]) == "met"
+
+
+# -- a deployment that keeps no context
+
+
+def test_where_no_context_is_kept_a_response_is_stored_and_the_outcome_says_how_it_is_judged(
+    tmp_path: Path, database: Path, clock: Clock
+) -> None:
+    client = started(tmp_path, database, clock, CDS_DTR_CONTEXT_DAYS="0")
+    first = sign(client)
+    said = {"url": INFORMATION, "extension": [{"url": "coverage-assertion-id", "valueString": assertion_id(first)}]}
+    whole = response(*ALL, extension=[said], subject={"reference": f"{SERVER}/Patient/p1"})
+    for context in (None, assertion_id(first)):
+        reply = send(client, whole, context)
+        assert reply.status_code in (200, 201), reply.text
+        came = parameters(reply)
+        assert "determination" not in came
+        assert "sign the order again" in came["outcome"]["issue"][0]["details"]["text"]
+    assert len(stored(database)) == 1
+    # of the order whose id it bears, and of no other
+    assert root(determination(sign(client, first["systemActions"][0]["resource"]))) == "met"
+    assert root(determination(sign(client, order("o2")))) == "unknown"
