@@ -43,6 +43,8 @@ def main() -> int:
         counted = outcomes.of.get(statement.id, Counter())
         if counted and (counted["failed"] or row.result != "departs"):
             result = "fail" if counted["failed"] else "pass" if counted["passed"] else "skipped"
+        elif result == "pass":
+            result = "elsewhere"  # held by tests of another folder, which did not run here
         results[result] += 1
         if statement.section != section:
             section = statement.section

@@ -16,7 +16,8 @@ PAGE = HERE.parents[1] / "docs" / "conformance.md"
 ALL = ("2.0", "2.1", "2.2")
 Result = Literal["pass", "fail", "departs", "not applicable", "not yet"]
 RESULTS: tuple[Result, ...] = ("pass", "fail", "departs", "not applicable", "not yet")
-_MEMBERS = {"id", "in", "says", "departs", "not-applicable", "not-yet", "note"}
+_MEMBERS = {"id", "in", "says", "held-by", "departs", "not-applicable", "not-yet", "note"}
+ROOT = HERE.parents[1]
 
 requirement = pytest.mark.requirement
 
@@ -31,6 +32,10 @@ Ids such as `dev-3` are those of the list of requirements that CRD 2.2 publishes
 (`cds-hooks/...`). CRD: the versions of the guide that say so; of DTR those of the same number. **departs**: we do
 otherwise on purpose. **not applicable**: a permission, or nothing of it can be asked of this server. **not yet**: it
 binds us, and is not built or not tested.
+
+A test that is named with its folder runs outside this suite: those of `tests/browser` and `dtr_app/tests` in
+`make browser`, the others in `make test`. Of DTR some statements bind whoever fills a form: they are held against our
+own app, or say that they bind others. `dtr/spec-28..31`: ids that have one statement together.
 
 """
 
@@ -47,6 +52,12 @@ class Statement:
     not_applicable: str | None
     not_yet: str | None
     note: str | None
+    held_by: tuple[str, ...] = ()  # tests outside this folder, as path::name
+
+    @property
+    def elsewhere(self) -> set[str]:
+        """The files of those tests."""
+        return {one.split("::")[0] for one in self.held_by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ def _statement(section: str, one: Mapping[str, Any]) -> Statement:
         one.get("not-applicable"),
         one.get("not-yet"),
         one.get("note"),
+        tuple(one.get("held-by", ())),
     )
 
 
@@ -118,8 +130,8 @@ def _row(statement: Statement, held: list[Holder]) -> Row:
         return Row(statement, "fail", "; ".join(sorted({str(one.fails) for one in failing})))
     if statement.departs is not None:
         return Row(statement, "departs", statement.departs)
-    if held:
-        modules = ", ".join(f"`{one}`" for one in sorted({one.module for one in held}))
+    if held or statement.held_by:
+        modules = ", ".join(f"`{one}`" for one in sorted({one.module for one in held} | statement.elsewhere))
         return Row(statement, "pass", f"{modules}; {statement.note}" if statement.note else modules)
     if statement.not_applicable is not None:
         return Row(statement, "not applicable", statement.not_applicable)

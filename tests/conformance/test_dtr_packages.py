@@ -77,6 +77,7 @@ def test_a_package_is_sound_fhir(
     assert faults == []
 
 
+@requirement("dtr/profile-response", "dtr/based-on", "dtr/dtrx-1")
 @pytest.mark.parametrize(("canonical", "catalogue", "filled"), FORMS, ids=[one[0].rsplit("/", 1)[-1] for one in FORMS])
 def test_a_package_of_2_0_1_is_as_its_profiles_want_it(
     canonical: str, catalogue: Catalogue, filled: bool, fhir_folder: Path
@@ -105,6 +106,7 @@ def origins(items: Any) -> Any:
         yield from origins(item.get("item", ()))
 
 
+@requirement("dtr/package-input")
 def test_the_guides_own_input_is_read(fhir_folder: Path) -> None:
     path = fhir_folder / "examples" / "dtr" / "ig201-Parameters-package-in.json"
     asked = read(path.read_bytes())

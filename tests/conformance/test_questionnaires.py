@@ -15,6 +15,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from fhirpathpy import compile as compile_fhirpath
 
 from tests.conformance.packages import DTR, package, profile_faults, r4_faults
+from tests.conformance.statements import requirement
 
 PLANS = Path(__file__).parent.parent.parent / "plans"
 PROFILE = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-std-questionnaire"
@@ -32,6 +33,7 @@ def items_of(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from items_of(one)
 
 
+@requirement("dtr/spec-12", "dtr/no-conditional-forms")
 def test_every_plan_names_the_questionnaire_beside_it() -> None:
     named = {
         (path.parent, part.get("definitionCanonical"))
@@ -50,6 +52,7 @@ def test_a_questionnaire_is_a_sound_r4_resource(path: Path, fhir_folder: Path) -
     get_fhir_model_class("Questionnaire").model_validate(form)
 
 
+@requirement("dtr/profile-std", "dtr/narrative")
 @each_form
 def test_a_questionnaire_meets_the_profile_of_dtr(path: Path, fhir_folder: Path) -> None:
     assert profile_faults(package(fhir_folder, DTR), PROFILE, read(path)) == []
@@ -71,6 +74,7 @@ def test_the_invariants_of_the_profile_hold(path: Path, fhir_folder: Path) -> No
     assert looked_at > 10
 
 
+@requirement("dtr/spec-83")
 @each_form
 def test_what_dtr_2_2_adds_holds_too(path: Path) -> None:
     form = read(path)
