@@ -35,7 +35,7 @@ binds us, and is not built or not tested.
 
 A test that is named with its folder runs outside this suite: those of `tests/browser` and `dtr_app/tests` in
 `make browser`, the others in `make test`. Of DTR some statements bind whoever fills a form: they are held against our
-own app, or say that they bind others. `dtr/spec-28..31`: ids that have one statement together.
+own app, or say that they bind others.
 
 """
 

@@ -95,7 +95,7 @@ def test_the_response_is_taken_under_each_name_that_a_version_gives_it(service: 
     assert server.post(path, json.dumps(body).encode()).json()["resourceType"] == "QuestionnaireResponse"
 
 
-@requirement("dtr/spec-25", "dtr/one-contained-questionnaire")
+@requirement("dtr/derived-from", "dtr/one-contained-questionnaire")
 def test_each_response_contains_one_questionnaire_derived_from_the_packaged_one(service: FlaskClient) -> None:
     _, begun_with, _ = started(service)
     for response in steps(service):

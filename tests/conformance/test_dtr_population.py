@@ -44,7 +44,7 @@ def named_libraries(form: dict[str, Any]) -> list[str]:
     return [one["valueCanonical"] for one in form["extension"] if one["url"].endswith("/cqf-library")]
 
 
-@requirement("dtr/oper-12", "dtr/oper-13", "dtr/spec-95", "dtr/spec-99", "inferno-dtr/1.04")
+@requirement("dtr/oper-12", "dtr/oper-13", "dtr/spec-95", "dtr/spec-98", "dtr/spec-99", "inferno-dtr/1.04")
 @each_form
 @pytest.mark.parametrize("dialect", CQL, ids=lambda one: one.name)
 def test_a_package_brings_each_library_once_with_cql_and_elm_and_what_it_depends_on(
