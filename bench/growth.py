@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import PurePath
 from typing import Any
 
 from cds_service.policy.load import Definition
@@ -52,14 +54,22 @@ def with_policies(shipped: Sequence[Definition], policies: int, policy: str) -> 
     plans = [one for one in shipped if one.resource["resourceType"] == "PlanDefinition"]
     plan = next(one for one in plans if one.resource["id"] == policy)
     if policies == 1:
-        return [one for one in shipped if one is plan or one not in plans]
+        others = {PurePath(one.where).parent for one in plans if one is not plan}
+        return [one for one in shipped if PurePath(one.where).parent not in others]
     payer = next(one for one in shipped if one.resource["resourceType"] == "InsurancePlan")
+    own = (plan, *(one for one in shipped if _is_form_of(one, plan)))
     definitions = list(shipped)
     for n in range(policies - len(plans)):
         definitions.append(Definition(f"plans/payers/synthetic-{n}.json", _payer(payer.resource, n), "payers"))
-        where = f"plans/synthetic-{n}/{plan.folder}/PlanDefinition.json"
-        definitions.append(Definition(where, _plan(plan.resource, n), plan.folder))
+        for one in own:
+            where = f"plans/synthetic-{n}/{plan.folder}/{one.resource['resourceType']}.json"
+            definitions.append(Definition(where, _renamed(one.resource, policy, n), plan.folder))
     return definitions
+
+
+def _is_form_of(one: Definition, plan: Definition) -> bool:
+    beside = PurePath(one.where).parent == PurePath(plan.where).parent
+    return beside and one.resource["resourceType"] == "Questionnaire"
 
 
 def _payer(resource: Any, n: int) -> dict[str, Any]:
@@ -67,10 +77,13 @@ def _payer(resource: Any, n: int) -> dict[str, Any]:
     return {**kept, "id": f"synthetic-{n}", "name": f"Synthetic Payer {n}"}
 
 
-def _plan(resource: Any, n: int) -> dict[str, Any]:
-    context = copy.deepcopy(resource["useContext"])
-    for one in context:
+def _renamed(resource: Any, policy: str, n: int) -> dict[str, Any]:
+    """The same plan or form under a name of its own, for a payer of its own."""
+    text = json.dumps(resource)
+    for kind in ("PlanDefinition", "Questionnaire"):
+        text = text.replace(f'"{BASE}/{kind}/{policy}', f'"{BASE}/{kind}/synthetic-{n}')
+    found: dict[str, Any] = json.loads(text)
+    for one in found.get("useContext", ()):
         if "valueReference" in one:
             one["valueReference"] = {"reference": f"InsurancePlan/synthetic-{n}"}
-    url = f"{BASE}/PlanDefinition/synthetic-{n}"
-    return {**resource, "id": f"synthetic-{n}", "url": url, "useContext": context}
+    return {**found, "id": f"synthetic-{n}"}
