@@ -7,22 +7,16 @@ CDS_TEST_RECORD set the responses are written anew, and the tests fail, so that 
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service.app import create_app
-from cds_service.settings import read_settings
 from tests.conversations.golden_json import read, written
-from tests.fakes import numbered_ids
+from tests.golden_service import golden_service
 
 HERE = Path(__file__).parent
 CONVERSATIONS = sorted(path.parent.name for path in HERE.glob("*/request.json"))
-# all conversations are held at this instant
-NOW = datetime(2026, 11, 21, 10, 30, tzinfo=ZoneInfo("America/New_York"))
 STATUS = {
     "no-coverage": 400,
     "coverage-look-up-failed": 412,
@@ -35,14 +29,7 @@ STATUS = {
 
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
-    chosen = {
-        "CDS_CLIENT_AUTH": "off",
-        "CDS_PUBLIC_URL": "https://cds.example.org",
-        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/cds.sqlite",
-    }
-    settings, problems = read_settings(chosen)
-    assert settings is not None, problems
-    return create_app(settings, now=lambda: NOW, new_id=numbered_ids()).test_client()
+    return golden_service(tmp_path)
 
 
 def test_there_are_conversations() -> None:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service.app import create_app
-from cds_service.settings import read_settings
 from tests.conversations.golden_json import read, written
-from tests.fakes import numbered_ids
+from tests.golden_service import golden_service
 from tests.questionnaire_answers import completed
 
 HERE = Path(__file__).parent
@@ -27,7 +23,6 @@ LOOP = HERE / "home-oxygen-answered"
 FIRST = HERE.parent / "conversations" / "home-oxygen-order-sign"
 FORM = HERE.parent.parent / "plans" / "masshealth" / "home-oxygen" / "2024-06-01" / "Questionnaire.json"
 HOOK = "/cds-services/order-sign-crd"
-NOW = datetime(2026, 11, 21, 10, 30, tzinfo=ZoneInfo("America/New_York"))
 INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 CONTEXT = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/qr-context"
 # what the chart shows already is left as it is there: only what was open is answered
@@ -36,14 +31,7 @@ SAID = {"ma-oxygen.room-air-contraindicated": "N", "ask.skilled-nursing-facility
 
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
-    chosen = {
-        "CDS_CLIENT_AUTH": "off",
-        "CDS_PUBLIC_URL": "https://cds.example.org",
-        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/cds.sqlite",
-    }
-    settings, problems = read_settings(chosen)
-    assert settings is not None, problems
-    return create_app(settings, now=lambda: NOW, new_id=numbered_ids()).test_client()
+    return golden_service(tmp_path)
 
 
 def test_a_loop_goes_as_it_is_written_down(client: FlaskClient) -> None:

@@ -10,24 +10,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service.app import create_app
-from cds_service.settings import read_settings
 from tests.conversations.golden_json import read, written
-from tests.fakes import numbered_ids
+from tests.golden_service import NOW, golden_service
 
 HERE = Path(__file__).parent
 SIGNED = HERE.parent / "conversations" / "home-oxygen-order-sign" / "request.json"
 FORM = HERE.parent.parent / "plans" / "masshealth" / "home-oxygen" / "2024-06-01" / "Questionnaire.json"
 WAYS = sorted(path.parent.name for path in HERE.glob("*/request.json"))
-SIGNED_AT = datetime(2026, 11, 21, 10, 30, tzinfo=ZoneInfo("America/New_York"))
 QUERY = {
     "by-context-adaptive": "?form=adaptive",
     "by-context-for-clients-that-run-fhirpath": "?dtr-version=2.2-fhirpath",
@@ -45,17 +41,10 @@ STATUS = {
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
     """The service, two days after the order was signed."""
-    chosen = {
-        "CDS_CLIENT_AUTH": "off",
-        "CDS_PUBLIC_URL": "https://cds.example.org",
-        "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/cds.sqlite",
-    }
-    settings, problems = read_settings(chosen)
-    assert settings is not None, problems
-    moments = [SIGNED_AT]
-    client = create_app(settings, lambda: moments[-1], numbered_ids()).test_client()
+    moments = [NOW]
+    client = golden_service(tmp_path, lambda: moments[-1])
     assert client.post("/cds-services/order-sign-crd", data=SIGNED.read_bytes()).status_code == 200
-    moments.append(SIGNED_AT + timedelta(days=2))
+    moments.append(NOW + timedelta(days=2))
     return client
 
 
