@@ -18,8 +18,8 @@ from cds_service.policy.catalogue import Catalogue
 from cds_service.policy.load import load_catalogue
 from cds_service.policy.model import Evidence, Status, Verdict
 from cds_service.settings import read_settings
-from tests.conversations.test_conversations import NOW
 from tests.fakes import determination, numbered_ids
+from tests.golden_service import NOW
 from tests.unit.crd.small_call import PATIENT, answered, bundle, call, coverage, order
 from tests.unit.crd.small_statements import statement
 from tests.unit.policy.small_plan import definitions, row, small_plan

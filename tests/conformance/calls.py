@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from cds_service.app import create_app
 from cds_service.settings import SETTINGS, read_settings
 from tests.conformance.answers import CONVERSATIONS, EXTENSION, REQUESTED
-from tests.conversations.test_conversations import NOW
 from tests.fakes import numbered_ids
+from tests.golden_service import NOW
 
 PRIMARY = ("order-sign", "order-dispatch", "appointment-book")
 # one call of each hook with a chart that has something to say

@@ -14,8 +14,8 @@ from cds_service.app import create_app
 from cds_service.settings import read_settings
 from tests.conformance.answers import EXTENSION
 from tests.conformance.packages import package, profile_faults
-from tests.conversations.test_conversations import NOW
 from tests.fakes import numbered_ids
+from tests.golden_service import NOW
 
 PROFILE = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/profile-"
 PRINTED = [
